@@ -1,0 +1,124 @@
+"""The domain's nouns, and the Protocols that the stages of the pipeline keep to.
+
+Nothing here computes. Text objects are plain tuples; everything numeric is an array whose shape its
+annotation names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+Split = Literal["train", "dev", "test"]
+
+
+class Passage(NamedTuple):
+    """A unit of retrieval. `row` is its position in the source file, before any cut."""
+
+    id: str
+    title: str
+    text: str
+    row: int
+
+    @property
+    def indexed_text(self) -> str:
+        """What is indexed and encoded: title, a space, text."""
+        return f"{self.title} {self.text}" if self.title else self.text
+
+
+class Query(NamedTuple):
+    """A question, with the split it belongs to and its cluster of shared relevant passages.
+
+    `id` is unique over all domains of a data set. `row` is its position in the source file.
+    `cluster` is -1 until the data set is split (`rag_lab.data.split`).
+    """
+
+    id: str
+    text: str
+    domain: str
+    split: Split
+    row: int
+    answer: str | None = None
+    cluster: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One domain: its passages, its queries, and who is relevant to whom.
+
+    qrels: query id -> passage id -> grade (an integer; above 0 is relevant). Only queries in
+    `queries` have an entry. `unanswerable` are queries whose answer is known not to be in the
+    passages; they take no part in ranking metrics. `passages_in_source` and `queries_in_source`
+    count the rows of the whole source files, before any cut.
+    """
+
+    domain: str
+    passages: tuple[Passage, ...]
+    queries: tuple[Query, ...]
+    qrels: Mapping[str, Mapping[str, int]]
+    passages_in_source: int
+    queries_in_source: int
+    unanswerable: tuple[Query, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What `data` builds: split collections, in the order of the configuration, with their identity.
+
+    fingerprint: sha256 over the canonical content. card: what the data is, its licences and its
+    weaknesses, as Markdown. dropped_overlap: train queries left out because they share a relevant
+    passage with test. notes: what a reader must know about the split (an oversized cluster, say).
+    """
+
+    name: str
+    collections: tuple[Collection, ...]
+    fingerprint: str
+    card: str
+    dropped_overlap: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains' names, in order."""
+        return tuple(collection.domain for collection in self.collections)
+
+
+class Progress(Protocol):
+    """A progress bar: `advance` by units of work done. Context managers made by a `ProgressFactory`."""
+
+    def __enter__(self) -> Progress: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
+
+
+class ProgressFactory(Protocol):
+    """Opens a progress bar for `total` units of `what`, shown with rate and time left."""
+
+    def __call__(self, what: str, total: int, unit: str) -> Progress: ...
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors. `identity` changes whenever a collection's vectors would."""
+
+    def identity(self, collection: Collection) -> str: ...
+    def passages(
+        self, collection: Collection, progress: ProgressFactory
+    ) -> Float[np.ndarray, "passages dimensions"]: ...
+    def queries(
+        self, collection: Collection, progress: ProgressFactory
+    ) -> Float[np.ndarray, "queries dimensions"]: ...
+
+
+class Detector(Protocol):
+    """Tells each query's domain, by index, from its vector; -1 where it abstains."""
+
+    def detect(
+        self,
+        train: Float[np.ndarray, "train dimensions"],
+        domains: Int[np.ndarray, " train"],
+        queries: Float[np.ndarray, "queries dimensions"],
+    ) -> Int[np.ndarray, " queries"]: ...
