@@ -1,0 +1,86 @@
+"""A BERT-style sentence encoder: one tokenised text in, one unit vector out.
+
+Post-norm transformer encoder (Devlin et al. 2019, arXiv:1810.04805) with mean pooling over the real tokens
+and L2 normalisation (Reimers and Gurevych 2019, arXiv:1908.10084). Query, key and value projections are one
+matrix product. Layers are stacked on a leading axis and scanned, so that compile time does not grow with
+depth.
+
+Shapes: T tokens of one text, L layers, D model width, F feed-forward width, H heads.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Layers(NamedTuple):
+    """The weights of all layers, stacked; matrices map a row vector by `x @ w + b`."""
+
+    qkv: Float[Array, "L D 3*D"]
+    qkv_bias: Float[Array, "L 3*D"]
+    out: Float[Array, "L D D"]
+    out_bias: Float[Array, "L D"]
+    attention_scale: Float[Array, "L D"]
+    attention_shift: Float[Array, "L D"]
+    up: Float[Array, "L D F"]
+    up_bias: Float[Array, "L F"]
+    down: Float[Array, "L F D"]
+    down_bias: Float[Array, "L D"]
+    output_scale: Float[Array, "L D"]
+    output_shift: Float[Array, "L D"]
+
+
+class Transformer(NamedTuple):
+    """All weights. `position` already holds the sum of position and (single) segment embeddings."""
+
+    token: Float[Array, "vocabulary D"]
+    position: Float[Array, "positions D"]
+    scale: Float[Array, " D"]
+    shift: Float[Array, " D"]
+    layers: Layers
+
+
+def layer_norm(
+    x: Float[Array, "T D"], scale: Float[Array, " D"], shift: Float[Array, " D"], epsilon: float
+) -> Float[Array, "T D"]:
+    """Normalise each row to mean 0 and variance 1, then scale and shift (Ba et al. 2016, arXiv:1607.06450)."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(variance + epsilon) * scale + shift
+
+
+def attention(qkv: Float[Array, "T 3*D"], real: Bool[Array, " T"], heads: int) -> Float[Array, "T D"]:
+    """Scaled dot-product attention over the real tokens (Vaswani et al. 2017, arXiv:1706.03762)."""
+    tokens, width = qkv.shape[0], qkv.shape[1] // 3
+    query, key, value = qkv.reshape(tokens, 3, heads, width // heads).transpose(1, 2, 0, 3)
+    scores = jnp.einsum("htd,hsd->hts", query * (width // heads) ** -0.5, key)
+    # A large negative number, not -inf: a text without real tokens must not become NaN.
+    weights = jax.nn.softmax(jnp.where(real, scores, jnp.finfo(scores.dtype).min), axis=-1)
+    return jnp.einsum("hts,hsd->thd", weights, value).reshape(tokens, width)
+
+
+def encode(
+    weights: Transformer, tokens: Int[Array, " T"], real: Bool[Array, " T"], *, heads: int, epsilon: float
+) -> Float[Array, " D"]:
+    """Encode one text.
+
+    tokens: vocabulary ids, padded to T; real: False where padding. T must not exceed the number of
+    positions in the weights. heads and epsilon are static. Returns a vector of length 1.
+    """
+    x = weights.token[tokens] + weights.position[: tokens.shape[0]]
+    x = layer_norm(x, weights.scale, weights.shift, epsilon)
+
+    def layer(x: Float[Array, "T D"], w: Layers) -> tuple[Float[Array, "T D"], None]:
+        attended = attention(x @ w.qkv + w.qkv_bias, real, heads) @ w.out + w.out_bias
+        x = layer_norm(x + attended, w.attention_scale, w.attention_shift, epsilon)
+        hidden = jax.nn.gelu(x @ w.up + w.up_bias, approximate=False)
+        x = layer_norm(x + hidden @ w.down + w.down_bias, w.output_scale, w.output_shift, epsilon)
+        return x, None
+
+    x, _ = jax.lax.scan(layer, x, weights.layers)
+    pooled = jnp.where(real[:, None], x, 0).sum(axis=0) / jnp.maximum(real.sum(), 1)
+    return pooled / jnp.maximum(jnp.linalg.norm(pooled), 1e-12)
