@@ -1,0 +1,1 @@
+"""Texts into unit vectors: computed here, or read from files."""

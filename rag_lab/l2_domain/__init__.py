@@ -1,0 +1,1 @@
+"""Level 2, domain detection: whose question is this?"""
