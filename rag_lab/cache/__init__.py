@@ -1,0 +1,1 @@
+"""What is remembered between queries, in which layer, for how long."""

@@ -1,0 +1,1 @@
+"""What things cost, and how much to spend on a query."""

@@ -1,0 +1,1 @@
+"""Level 3, answers: passages into a cited answer."""

@@ -1,0 +1,1 @@
+"""Filters: which feedback is believed, and how much."""

@@ -1,0 +1,1 @@
+"""Policies: who chooses the action of the next query. One module, one YAML, one test each."""
