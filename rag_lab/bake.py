@@ -77,7 +77,8 @@ def score(collection: Collection, pools: Pool) -> Baked:
     relevant = np.array([sum(grade > 0 for grade in each) for each in judgments], np.int32)
     ideal = np.array([ideal_dcg(each) for each in judgments], np.float32)
     results = _over_queries(jnp.asarray(ALPHAS, jnp.float32), lexical, dense, real, grades, relevant, ideal)
-    return Baked(*(np.asarray(one) for one in results), passage, lexical, dense, real)
+    recall, ndcg, mrr = (np.asarray(one) for one in results)
+    return Baked(recall, ndcg, mrr, *(np.asarray(one) for one in pools))
 
 
 def identity(*parts: str) -> str:
@@ -124,4 +125,6 @@ def _ranked(
 
 def rankings(baked: Baked, alphas: Float[np.ndarray, " Q"], depth: int) -> Int[np.ndarray, "Q depth"]:
     """Corpus positions of each query's best passages at its own α, best first; -1 past the end of its pool."""
-    return np.asarray(_ranked(jnp.asarray(alphas, jnp.float32), baked.lexical, baked.dense, baked.real, baked.passage, depth))
+    return np.asarray(
+        _ranked(jnp.asarray(alphas, jnp.float32), baked.lexical, baked.dense, baked.real, baked.passage, depth)
+    )

@@ -33,9 +33,7 @@ class Path(NamedTuple):
     state: State
 
 
-def streams(
-    seed: int, seeds: int, domain: Int[np.ndarray, " Q"], per_domain: int
-) -> Int[np.ndarray, "S T"]:
+def streams(seed: int, seeds: int, domain: Int[np.ndarray, " Q"], per_domain: int) -> Int[np.ndarray, "S T"]:
     """Each seed's stream of query numbers: domains take turns, queries are drawn with replacement.
 
     domain: each query's domain index; T = per_domain × number of domains. Every domain must have a query.

@@ -116,7 +116,11 @@ def run(
         return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, trial]).generate_state(1)[0]))
 
     study = optuna.create_study(
-        storage=f"sqlite:///{storage}", study_name=name, direction="maximize", load_if_exists=True, sampler=sampler(0)
+        storage=f"sqlite:///{storage}",
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        sampler=sampler(0),
     )
     if grid:  # by queue, because GridSampler ends a study from within, which ask and tell do not allow
         for alpha in choices:

@@ -88,37 +88,57 @@ class Dataset:
 
 
 class Progress(Protocol):
-    """A progress bar: `advance` by units of work done. Context managers made by a `ProgressFactory`."""
+    """A progress bar, a context manager made by a `ProgressFactory`."""
 
-    def __enter__(self) -> Progress: ...
-    def __exit__(self, *exc: object) -> None: ...
-    def advance(self, amount: int = 1) -> None: ...
+    def __enter__(self) -> Progress:
+        """Show it."""
+        ...
+
+    def __exit__(self, *exc: object) -> None:
+        """Take it away."""
+        ...
+
+    def advance(self, amount: int = 1) -> None:
+        """Count units of work as done."""
+        ...
 
 
 class ProgressFactory(Protocol):
-    """Opens a progress bar for `total` units of `what`, shown with rate and time left."""
+    """Opens progress bars."""
 
-    def __call__(self, what: str, total: int, unit: str) -> Progress: ...
+    def __call__(self, what: str, total: int, unit: str) -> Progress:
+        """A bar for `total` units of `what`, with rate and time left."""
+        ...
 
 
 class Encoder(Protocol):
-    """Turns texts into unit vectors. `identity` changes whenever a collection's vectors would."""
+    """Turns texts into unit vectors."""
 
-    def identity(self, collection: Collection) -> str: ...
+    def identity(self, collection: Collection) -> str:
+        """Changes whenever the collection's vectors would."""
+        ...
+
     def passages(
         self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "passages dimensions"]: ...
+    ) -> Float[np.ndarray, "passages dimensions"]:
+        """The vectors of the passages' indexed texts, in order."""
+        ...
+
     def queries(
         self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "queries dimensions"]: ...
+    ) -> Float[np.ndarray, "queries dimensions"]:
+        """The vectors of the queries' texts, in order."""
+        ...
 
 
 class Detector(Protocol):
-    """Tells each query's domain, by index, from its vector; -1 where it abstains."""
+    """Tells each query's domain from its vector."""
 
     def detect(
         self,
         train: Float[np.ndarray, "train dimensions"],
         domains: Int[np.ndarray, " train"],
         queries: Float[np.ndarray, "queries dimensions"],
-    ) -> Int[np.ndarray, " queries"]: ...
+    ) -> Int[np.ndarray, " queries"]:
+        """The domain index of each query, learned from train queries' vectors and domains; -1: abstained."""
+        ...

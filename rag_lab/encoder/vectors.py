@@ -28,7 +28,7 @@ def _read(path: Path) -> tuple[Float[np.ndarray, "rows dimensions"], str]:
     except ValueError as error:
         raise DataError(f"not a NumPy array file: {error}", path) from error
     if rows.ndim != 2 or rows.dtype not in (np.float16, np.float32):
-        raise DataError(f"found {rows.dtype} of shape {rows.shape}; vectors are float16 or float32 in 2-D", path)
+        raise DataError(f"found {rows.dtype}, shape {rows.shape}; allowed: float16 or float32, 2-D", path)
     with path.open("rb") as file:
         return rows, hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -44,7 +44,9 @@ class Vectors:
         folder = self._folder(collection)
         return "vectors-" + _read(folder / "corpus.npy")[1][:12] + _read(folder / "queries.npy")[1][:12]
 
-    def passages(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "passages dimensions"]:
+    def passages(
+        self, collection: Collection, progress: ProgressFactory
+    ) -> Float[np.ndarray, "passages dimensions"]:
         """Unit vectors of the passages, in order."""
         folder, rows = self._folder(collection), [passage.row for passage in collection.passages]
         listed = folder / "ids.txt"
@@ -53,10 +55,14 @@ class Vectors:
             for passage in collection.passages:
                 if passage.row >= len(ids) or ids[passage.row] != passage.id:
                     found = ids[passage.row] if passage.row < len(ids) else "nothing"
-                    raise DataError(f"found {found}, but the corpus has {passage.id} there", listed, passage.row + 1)
+                    raise DataError(
+                        f"found {found}, but the corpus has {passage.id} there", listed, passage.row + 1
+                    )
         return self._rows(folder / "corpus.npy", collection.passages_in_source, rows)
 
-    def queries(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "queries dimensions"]:
+    def queries(
+        self, collection: Collection, progress: ProgressFactory
+    ) -> Float[np.ndarray, "queries dimensions"]:
         """Unit vectors of the queries, in order."""
         rows = [query.row for query in collection.queries]
         return self._rows(self._folder(collection) / "queries.npy", collection.queries_in_source, rows)
@@ -65,7 +71,7 @@ class Vectors:
         if collection.domain not in self.folders:
             raise ConfigError(
                 f"encoder=vectors has no folder for domain '{collection.domain}'; it has "
-                f"{sorted(self.folders) or 'none'}; set encoder.domains.{collection.domain}=<folder with corpus.npy>"
+                f"{sorted(self.folders) or 'none'}; give encoder.domains.{collection.domain}=<folder>"
             )
         return self.folders[collection.domain]
 

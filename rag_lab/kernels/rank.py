@@ -28,9 +28,7 @@ def order(scores: Float[Array, " P"], k: int) -> Int[Array, " K"]:
     return jax.lax.top_k(scores, min(k, scores.shape[0]))[1]
 
 
-def quality(
-    grades: Int[Array, " K"], relevant: Int[Array, ""], ideal_dcg: Float[Array, ""]
-) -> Quality:
+def quality(grades: Int[Array, " K"], relevant: Int[Array, ""], ideal_dcg: Float[Array, ""]) -> Quality:
     """Metrics of the first K ranks.
 
     grades: grade at each rank, 0 where unjudged or padding; relevant: how many passages are relevant to the

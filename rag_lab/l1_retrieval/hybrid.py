@@ -59,13 +59,18 @@ class Hybrid(NamedTuple):
                 padding = ((0, BLOCK_QUERIES - count), (0, 0))  # one shape, one compilation
                 words = np.pad(score(texts[part]), padding)
                 vectors = np.pad(query_vectors[part], padding)
-                blocks.append(jax.tree.map(lambda x, n=count: np.asarray(x)[:n], _pools(words, vectors, corpus, self.size)))
+                blocks.append(
+                    jax.tree.map(lambda x, n=count: np.asarray(x)[:n], _pools(words, vectors, corpus, self.size))
+                )
                 bar.advance(count)
-        return Pool(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *blocks)
 
 
 def build(
-    *, pool: Annotated[int, Field(ge=1)], k1: Annotated[float, Field(ge=0)], b: Annotated[float, Field(ge=0, le=1)]
+    *,
+    pool: Annotated[int, Field(ge=1)],
+    k1: Annotated[float, Field(ge=0)],
+    b: Annotated[float, Field(ge=0, le=1)],
 ) -> Hybrid:
     """The retriever. pool: passages each ranker brings; k1, b: BM25's saturation and length normalisation."""
     return Hybrid(pool, k1, b)

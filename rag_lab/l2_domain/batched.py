@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -19,7 +20,7 @@ class Batched:
         queries: Float[np.ndarray, "queries dimensions"],
     ) -> Int[np.ndarray, " queries"]:
         """The domain index of each query, learned from the train queries' vectors and their domains."""
-        centres = centroids(train, domains, int(domains.max()) + 1)
+        centres = centroids(jnp.asarray(train), jnp.asarray(domains), int(domains.max()) + 1)
         return np.asarray(jax.jit(jax.vmap(nearest, in_axes=(0, None)))(queries, centres))
 
 

@@ -24,10 +24,14 @@ def build(*, path: str) -> Policy:
             alphas = {name: float(one["alpha"]) for name, one in content["domains"].items()}
             otherwise = float(content["otherwise"]["alpha"])
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError("not a recommended.yaml as a run writes it: domains.<name>.alpha, otherwise.alpha", file) from error
+            raise DataError(
+                "not a recommended.yaml as a run writes it: domains.<name>.alpha, otherwise.alpha", file
+            ) from error
         missing = [domain for domain in setting.domains if domain not in alphas]
         if missing:
             raise ConfigError(f"{file} recommends nothing for {', '.join(missing)}; it knows {', '.join(alphas)}")
-        return np.array([setting.action(alphas[domain]) for domain in setting.domains] + [setting.action(otherwise)])
+        return np.array(
+            [setting.action(alphas[domain]) for domain in setting.domains] + [setting.action(otherwise)]
+        )
 
     return lookup(choose, per_domain=True, fitted=True)

@@ -12,4 +12,8 @@ from rag_lab.l4_feedback.policy import Policy, lookup
 
 def build(*, alpha: Annotated[float, Field(ge=0, le=1)]) -> Policy:
     """The policy. alpha: BM25's weight; β = 1 − α is the vectors'. ConfigError where it is not an action."""
-    return lookup(lambda setting: np.full(len(setting.domains) + 1, setting.action(alpha)), per_domain=False, fitted=False)
+    return lookup(
+        lambda setting: np.full(len(setting.domains) + 1, setting.action(alpha)),
+        per_domain=False,
+        fitted=False,
+    )

@@ -1,0 +1,149 @@
+"""What an experiment works with: the built stages, and every query's baked numbers in one table.
+
+Shapes: Q queries (of all domains and both splits, those with a relevant passage), A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from rich.console import Console
+
+from rag_lab import bake
+from rag_lab.data.fingerprint import fingerprint
+from rag_lab.economy.prices import Prices, api_calls
+from rag_lab.encoder.wordpiece import count_tokens
+from rag_lab.errors import DataError
+from rag_lab.l1_retrieval.hybrid import Hybrid
+from rag_lab.study import Search
+from rag_lab.tracking.jsonl import Events
+from rag_lab.types import Collection, Dataset, Detector, Encoder, ProgressFactory, Query
+
+CACHE = Path("runs/.cache")
+STUDIES = Path("runs/studies.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """One run's stages and surroundings. config: resolved; choices: each group's chosen variant."""
+
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    folder: Path
+    dataset: Dataset
+    encoder: Encoder
+    detector: Detector
+    retriever: Hybrid
+    prices: Prices
+    search: Callable[[int, int], Search]
+    progress: ProgressFactory
+    events: Events
+    console: Console
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.config["seed"])
+
+
+class Table(NamedTuple):
+    """Every query with its numbers. context: the detected domain's index, D where it is unknown."""
+
+    queries: tuple[Query, ...]
+    domain: Int[np.ndarray, " Q"]
+    context: Int[np.ndarray, " Q"]
+    test: Bool[np.ndarray, " Q"]
+    cluster: Int[np.ndarray, " Q"]
+    metrics: Mapping[str, Float[np.ndarray, "Q A"]]
+    baked: Mapping[str, bake.Baked]
+    rows: Int[np.ndarray, " Q"]
+    identity: str
+    unjudged: int
+
+    def part(self, test: bool) -> Int[np.ndarray, " part"]:
+        """The positions of the test queries, or of the train queries."""
+        return np.flatnonzero(self.test == test)
+
+
+RECALL, NDCG, MRR = "retrieval/recall_at_10", "retrieval/ndcg_at_10", "retrieval/mrr_at_10"
+QUALITY = (RECALL, NDCG, MRR)
+COST, CALLS = "cost/usd_per_1k_queries", "cost/api_calls_per_query"
+
+
+def tabulate(lab: Lab) -> Table:
+    """Encode, retrieve and bake whatever is not kept yet; detect every query's domain."""
+    baked: dict[str, bake.Baked] = {}
+    names, vectors = [], []
+    for collection in lab.dataset.collections:
+        # Ties are broken by the order of passages; rows of the arrays follow the order of queries.
+        order = [passage.id for passage in collection.passages] + [query.id for query in collection.queries]
+        name = bake.identity(
+            fingerprint([collection]), lab.encoder.identity(collection), repr(lab.retriever), repr(order)
+        )
+        kept = bake.load(CACHE / "baked", name)
+        queries = lab.encoder.queries(collection, lab.progress)
+        if kept is None:
+            passages = lab.encoder.passages(collection, lab.progress)
+            pools = lab.retriever.candidates(collection, passages, queries, lab.progress)
+            kept = bake.score(collection, pools)
+            bake.keep(CACHE / "baked", name, kept)
+            lab.events.emit("baked", domain=collection.domain, queries=len(queries), passages=len(passages))
+        baked[collection.domain] = kept
+        names.append(name)
+        vectors.append(queries)
+    return _join(lab, baked, names, vectors)
+
+
+def _join(
+    lab: Lab,
+    baked: dict[str, bake.Baked],
+    names: list[str],
+    vectors: list[Float[np.ndarray, "queries dimensions"]],
+) -> Table:
+    """One table over all domains, of the queries that have a relevant passage."""
+    collections = lab.dataset.collections
+    judged = [np.flatnonzero(np.isfinite(baked[collection.domain].recall[:, 0])) for collection in collections]
+    queries = tuple(one.queries[row] for one, rows in zip(collections, judged, strict=True) for row in rows)
+    domain = np.repeat(np.arange(len(collections)), [len(rows) for rows in judged])
+    test = np.array([query.split == "test" for query in queries])
+    for number, collection in enumerate(collections):
+        _both_splits(collection, test[domain == number])
+
+    embedded = np.concatenate([each[rows] for each, rows in zip(vectors, judged, strict=True)])
+    detected = np.asarray(lab.detector.detect(embedded[~test], domain[~test], embedded))
+    tokens = count_tokens([query.text for query in queries], lab.progress)
+    stacked = {
+        metric: np.concatenate(
+            [getattr(baked[one.domain], field)[rows] for one, rows in zip(collections, judged, strict=True)]
+        ).astype(np.float64)
+        for metric, field in ((RECALL, "recall"), (NDCG, "ndcg"), (MRR, "mrr"))
+    }
+    stacked[COST] = lab.prices.retrieval_usd(bake.ALPHAS, tokens) * 1000
+    stacked[CALLS] = np.broadcast_to(api_calls(bake.ALPHAS), stacked[COST].shape)
+    return Table(
+        queries=queries,
+        domain=domain,
+        context=np.where(detected < 0, len(collections), detected).astype(np.int32),
+        test=test,
+        cluster=np.array([query.cluster for query in queries]),
+        metrics=stacked,
+        baked=baked,
+        rows=np.concatenate(judged),
+        identity=bake.identity(*names, *(query.id for query in queries), repr(test.tolist())),
+        unjudged=sum(len(one.queries) - len(rows) for one, rows in zip(collections, judged, strict=True)),
+    )
+
+
+def _both_splits(collection: Collection, test: Bool[np.ndarray, " queries"]) -> None:
+    """DataError unless a collection has judged queries to learn from and to test on."""
+    for split, count in (("train", int((~test).sum())), ("test", int(test.sum()))):
+        if count == 0:
+            raise DataError(
+                f"domain '{collection.domain}' has no {split} query with a relevant passage; "
+                "give it more judged queries, raise data.max_queries, or leave the domain out"
+            )

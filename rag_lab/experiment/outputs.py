@@ -1,0 +1,174 @@
+"""The files of a run that come from its variants: per_query, decisions, rankings, qrels, recommended."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import yaml
+from jaxtyping import Int
+
+from rag_lab import bake, replay
+from rag_lab.assets import atomic
+from rag_lab.experiment.curves import alphas_of
+from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, Lab, Table
+from rag_lab.experiment.variants import Variant
+from rag_lab.l4_feedback.policy import Ceiling, Policy, Setting
+
+
+def write(
+    lab: Lab,
+    table: Table,
+    variants: Mapping[str, Variant],
+    treatment: str,
+    setting: Setting,
+    logged: Int[np.ndarray, "S T"],
+    depth: int,
+) -> None:
+    """Write them all. logged: the streams of the seeds whose decisions are kept; depth: ranks written."""
+    _parquet(
+        lab.folder / "per_query.parquet",
+        pa.concat_tables([per_query(lab, table, one) for one in variants.values()]),
+    )
+    policy = variants[treatment].policy
+    assert isinstance(policy, Policy)
+    _parquet(lab.folder / "decisions.parquet", decisions(lab, table, treatment, policy, setting, logged))
+    _rankings(lab, table, variants, depth)
+    recommend(lab, table, variants)
+
+
+def per_query(lab: Lab, table: Table, variant: Variant) -> pa.Table:
+    """One row for each query: test queries, and train queries too where nothing was fitted on them."""
+    rows = table.part(test=True) if variant.fitted else np.arange(len(table.queries))
+    names = [*lab.dataset.domains, None]
+    queries = [table.queries[row] for row in rows]
+    columns: dict[str, Any] = {
+        "query_id": [query.id for query in queries],
+        "domain": [query.domain for query in queries],
+        "detected_domain": [names[table.context[row]] for row in rows],
+        "split": [query.split for query in queries],
+        "variant": [variant.name] * len(rows),
+    }
+    for metric, column in ((RECALL, "recall_at_10"), (NDCG, "ndcg_at_10"), (MRR, "mrr_at_10")):
+        values = variant.values(table, metric)[:, rows]
+        columns[column] = values.mean(axis=0)
+        columns[f"{column}_sd"] = values.std(axis=0)
+    columns["latency_ms"] = pa.nulls(len(rows), pa.float64())  # not measured by a replay
+    columns["cost_usd"] = variant.values(table, COST)[:, rows].mean(axis=0) / 1000
+    columns["api_calls"] = variant.values(table, CALLS)[:, rows].mean(axis=0)
+    columns["alpha"] = bake.ALPHAS[variant.actions[RECALL][:, rows]].mean(axis=0)
+    return pa.table(columns, schema=pa.schema([(name, _type(name)) for name in columns]))
+
+
+def _type(column: str) -> pa.DataType:
+    return pa.string() if column in ("query_id", "domain", "detected_domain", "split", "variant") else pa.float64()
+
+
+def decisions(
+    lab: Lab, table: Table, name: str, policy: Policy, setting: Setting, stream: Int[np.ndarray, "S T"]
+) -> pa.Table:
+    """Every decision of the logged seeds, with the probability with which it was taken."""
+    rewards, contexts = table.metrics[RECALL], len(setting.domains) + 1
+    state = policy.init(setting)
+    path = replay.play(policy, state, rewards, stream, table.context, seed=lab.seed, contexts=contexts, log=True)
+    path = jax.tree.map(np.asarray, path)
+    assert path.propensity is not None
+    seeds, steps = stream.shape
+    action, query = path.action.ravel().astype(np.int32), stream.ravel()
+    ids, domains = (np.array([getattr(one, field) for one in table.queries]) for field in ("id", "domain"))
+    return pa.table(
+        {
+            "query_id": ids[query],
+            "domain": domains[query],
+            "step": np.tile(np.arange(1, steps + 1, dtype=np.int32), seeds),
+            "seed": np.repeat(np.arange(seeds, dtype=np.int32), steps),
+            "policy": np.full(seeds * steps, name),
+            "action": action,
+            "alpha": bake.ALPHAS[action],
+            "beta": np.round(1 - bake.ALPHAS[action], 1),
+            "propensity": path.propensity.ravel().astype(np.float64),
+            "reward": rewards[query, action],
+        }
+    )
+
+
+def _parquet(path: Path, table: pa.Table) -> None:
+    with atomic.write(path) as temporary:
+        parquet.write_table(table, temporary, compression="zstd")
+
+
+def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: int) -> None:
+    """TREC run files, and the judgments to score them by. The score column is 1/rank: no tool re-sorts ties.
+
+    A learner has one ranking for each seed; its first seed's is written, as `<variant>.seed0.trec.gz`. A ceiling's
+    is the one that is best for recall@10.
+    """
+    ids = [np.array([passage.id for passage in one.passages]) for one in lab.dataset.collections]
+    tail = [f"{rank} {1 / rank:.6f}" for rank in range(1, depth + 1)]
+    for name, one in variants.items():
+        rows = table.part(test=True) if one.fitted else np.arange(len(table.queries))
+        lines: list[str] = []
+        for number, collection in enumerate(lab.dataset.collections):
+            own = rows[table.domain[rows] == number]
+            alphas = np.full(len(collection.queries), 0.5)
+            alphas[table.rows[own]] = bake.ALPHAS[one.actions[RECALL][0, own]]
+            ranked = bake.rankings(table.baked[collection.domain], alphas, depth)
+            for row in own:
+                places = ranked[table.rows[row]]
+                head = f"{table.queries[row].id} Q0 "
+                lines += [
+                    f"{head}{passage} {rest} {name}\n"
+                    for passage, rest in zip(ids[number][places[places >= 0]], tail, strict=False)
+                ]
+        stem = name if len(one.actions[RECALL]) == 1 else f"{name}.seed0"
+        with atomic.write(lab.folder / "rankings" / f"{stem}.trec.gz") as temporary:
+            temporary.write_bytes(gzip.compress("".join(lines).encode(), compresslevel=1, mtime=0))
+    with atomic.write(lab.folder / "qrels.tsv") as temporary:
+        judged = [
+            f"{query.id}\t{passage}\t{grade}\n"
+            for one in lab.dataset.collections
+            for query in one.queries
+            for passage, grade in one.qrels.get(query.id, {}).items()
+        ]
+        temporary.write_text("query-id\tcorpus-id\tscore\n" + "".join(judged), encoding="utf-8")
+
+
+def recommend(lab: Lab, table: Table, variants: Mapping[str, Variant]) -> None:
+    """The setting to use: of all policies that act on the detected domain, the best on train, as one α a domain.
+
+    A learner stands for itself by the α it takes most often over its seeds.
+    """
+    domains, train = lab.dataset.domains, table.part(test=False)
+    settings = {
+        name: alphas_of(one, table, domains)
+        for name, one in variants.items()
+        if not isinstance(one.policy, Ceiling) and not one.true_domain
+    }
+
+    def reward(name: str) -> float:
+        actions = np.array([int(np.abs(bake.ALPHAS - settings[name][domain]).argmin()) for domain in domains])
+        values = table.metrics[RECALL][train, actions[table.domain[train]]]
+        return float(np.mean([values[table.domain[train] == one].mean() for one in range(len(domains))]))
+
+    best = max(settings, key=lambda name: round(reward(name), 9))
+    otherwise = float(np.median(list(settings[best].values())))
+
+    def both(alpha: float) -> dict[str, float]:
+        return {"alpha": round(alpha, 1), "beta": round(1 - alpha, 1)}
+
+    content = {
+        "variant": best,
+        "train_recall_at_10": round(reward(best), 6),
+        "data_fingerprint": lab.dataset.fingerprint,
+        "domains": {domain: both(alpha) for domain, alpha in settings[best].items()},
+        "otherwise": both(otherwise),
+    }
+    with atomic.write(lab.folder / "recommended.yaml") as temporary:
+        head = "# The winning setting, chosen on train. Use it: policy=recommended policy.path=<this file>\n"
+        temporary.write_text(head + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,130 @@
+"""The variants of a run: the treatment, the references and the ceilings, by their standing names.
+
+A standing variant is a file of conf/policy/. A treatment whose values differ from all of them gets a name of its
+own. A per-domain policy is played twice: by the detected domain, and by the true one (`_true_domain`).
+
+Shapes: S seeds (1 where nothing is random), Q queries of the table, C contexts, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from omegaconf import OmegaConf
+
+from rag_lab import config, replay, wiring
+from rag_lab.errors import ConfigError
+from rag_lab.experiment.lab import QUALITY, RECALL, Table
+from rag_lab.l4_feedback.policy import Ceiling, Policy, Setting
+
+
+class Variant(NamedTuple):
+    """A variant and what it does: for every query of the table, in every seed, the action it takes.
+
+    actions: for a ceiling it differs by metric, so it is a mapping with one entry a metric; a policy has one
+    entry, under recall, which serves all metrics. path: how a learner got there, None for the others.
+    """
+
+    name: str
+    policy: Policy | Ceiling
+    actions: Mapping[str, Int[np.ndarray, "S Q"]]
+    true_domain: bool
+    path: replay.Path | None
+
+    def values(self, table: Table, metric: str) -> Float[np.ndarray, "S Q"]:
+        """A metric of every query in every seed."""
+        actions = self.actions.get(metric, self.actions[RECALL])
+        return table.metrics[metric][np.arange(len(table.queries)), actions]
+
+    @property
+    def fitted(self) -> bool:
+        """Whether train queries went into it, so that its train figures would be flattered."""
+        return isinstance(self.policy, Ceiling) or self.policy.fitted
+
+
+def standing(name: str) -> dict[str, Any]:
+    """The node of a standing variant; ConfigError with the names allowed."""
+    folder = config.folder() / "policy"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(wiring.unknown("references", name, sorted(one.stem for one in folder.glob("*.yaml"))))
+    return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+
+
+def name_of(choice: str, node: Mapping[str, Any]) -> str:
+    """The standing name of a policy's values, or one of its own: static_0.3, thompson_custom."""
+    names = [choice, *sorted(one.stem for one in (config.folder() / "policy").glob("*.yaml"))]
+    for name in names:
+        if standing(name) == dict(node):
+            return name
+    if choice == "recommended":
+        return choice  # its only value is a path
+    return f"static_{node['alpha']:g}" if set(node) == {wiring.TARGET, "alpha"} else f"{choice}_custom"
+
+
+def run_policy(
+    name: str,
+    policy: Policy,
+    setting: Setting,
+    table: Table,
+    stream: Int[np.ndarray, "S T"],
+    seed: int,
+    true_domain: bool,
+) -> Variant:
+    """Let a policy learn on the stream, if it learns; then freeze it and let it act greedily on every query."""
+    context = table.domain if true_domain else table.context
+    state, contexts = policy.init(setting), len(setting.domains) + 1
+    if policy.learns:
+        path = replay.play(policy, state, table.metrics[RECALL], stream, context, seed=seed, contexts=contexts)
+        greedy = np.asarray(path.greedy)[:, -1]
+    else:
+        path = None
+        greedy = np.asarray(jax.vmap(policy.greedy, in_axes=(None, 0))(state, jnp.arange(contexts)))[None]
+    return Variant(name, policy, {RECALL: greedy[:, context]}, true_domain, path)
+
+
+def run_ceiling(name: str, ceiling: Ceiling, table: Table) -> Variant:
+    """A ceiling's actions, taken separately for each quality metric and each split, always by the true domain.
+
+    What it costs is what its best recall costs.
+    """
+    actions = {}
+    for metric in QUALITY:
+        best = np.empty(len(table.queries), np.int64)
+        for part in (table.part(test=True), table.part(test=False)):
+            best[part] = ceiling.best(table.metrics[metric][part], table.domain[part])
+        actions[metric] = best[None]
+    return Variant(name, ceiling, actions, True, None)
+
+
+def run_all(
+    treatment: str,
+    node: Mapping[str, Any],
+    references: Sequence[str],
+    setting: Setting,
+    table: Table,
+    stream: Int[np.ndarray, "S T"],
+    seed: int,
+) -> dict[str, Variant]:
+    """Every variant by name: the treatment first, then the references in order; each once."""
+    nodes = {treatment: dict(node)} | {name: standing(name) for name in references if name != treatment}
+    out: dict[str, Variant] = {}
+    for name, one in nodes.items():
+        policy = wiring.build(one, "policy" if name == treatment else f"references.{name}")
+        if isinstance(policy, Ceiling):
+            if name == treatment:
+                raise ConfigError(
+                    f"policy={name}: a ceiling looks at the answers; choose a policy, and keep it a reference"
+                )
+            out[name] = run_ceiling(name, policy, table)
+            continue
+        out[name] = run_policy(name, policy, setting, table, stream, seed, true_domain=False)
+        if policy.per_domain:
+            aside = f"{name}_true_domain"
+            out[aside] = run_policy(aside, policy, setting, table, stream, seed, true_domain=True)
+    return out

@@ -1,0 +1,1 @@
+"""What is measured, how sure we are, and which targets it meets."""
