@@ -1,0 +1,164 @@
+"""The command: Hydra composes a configuration, `rag_lab.experiment` runs it, errors leave as one line.
+
+Exit status: 0 finished; 2 the configuration or the input is bad; 3 `gate=true` and a target was missed; 130
+interrupted; anything else is a fault, with its traceback. In a multirun a failed job is recorded, the others go
+on, and the highest status ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+
+from rag_lab import config
+from rag_lab.errors import ConfigError, RagLabError
+from rag_lab.explain import explain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+FAULT, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_statuses: list[int] = []  # of the jobs of this process
+_sweep: dict[str, Any] = {}  # the sweep's parent run, while there is one
+
+
+class Sweep(Callback):
+    """Hydra's callback around a multirun: one parent run, of which every job's run is a child."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Open the parent run."""
+        from omegaconf import OmegaConf
+
+        from rag_lab import wiring
+
+        content: Any = OmegaConf.to_container(config, resolve=False)
+        name = (content.get("experiment") or {}).get("name")
+        if name is None:
+            raise ConfigError(_no_experiment())
+        tracker = wiring.build(content["tracking"], "tracking")
+        _sweep.update(
+            tracker=tracker,
+            run=tracker.sweep_parent(name, f"{name} sweep", {"command": _command(sys.argv[1:])}),
+        )
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Close the parent run."""
+        _sweep["tracker"].end_sweep(_sweep["run"], "failed" if any(_statuses) else "finished")
+
+
+def job(cfg: DictConfig) -> None:
+    """One job of Hydra's. In a multirun it raises, so that Hydra knows; else its status is kept for `main`."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    own = HydraConfig.get()
+    folder = Path(own.runtime.output_dir)
+    folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    try:
+        _run(cfg, own, folder)
+        _statuses.append(0)
+    except BaseException as error:
+        status = report(error, debug=bool(cfg.get("debug")))
+        _statuses.append(status)
+        if own.mode == RunMode.MULTIRUN:
+            if not (folder / "summary.json").exists():
+                (folder / "failure.txt").write_text(f"{error}\n", encoding="utf-8")
+            raise
+        if status == BAD_INPUT:
+            _remove(folder)
+
+
+def _run(cfg: DictConfig, own: Any, folder: Path) -> None:
+    from omegaconf import OmegaConf
+    from rich.console import Console
+
+    from rag_lab import experiment
+
+    if cfg.get("experiment") is None:
+        raise ConfigError(_no_experiment())
+    content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    overrides = list(own.overrides.task)
+    swept = _swept(sys.argv[1:])
+    name = ",".join(one.lstrip("+") for one in overrides if one.lstrip("+").partition("=")[0] in swept)
+    choices = {key: str(value) for key, value in own.runtime.choices.items() if not key.startswith("hydra/")}
+    choices["experiment"] = content["experiment"]["name"]
+    experiment.execute(
+        experiment.Job(
+            content,
+            choices,
+            folder,
+            _command(overrides),
+            name or content["experiment"]["name"],
+            _sweep.get("run"),
+        ),
+        Console(),
+    )
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Tell the user what went wrong; the exit status that says so."""
+    if isinstance(error, KeyboardInterrupt):
+        print("rag_lab: interrupted; what was finished is kept, start again to go on", file=sys.stderr)
+        return INTERRUPTED
+    message = str(error) if isinstance(error, RagLabError) else explain(error)
+    if message is None or debug:
+        traceback.print_exception(error)
+    if message is not None:
+        print(f"rag_lab: {message}", file=sys.stderr)
+    return error.exit_status if isinstance(error, RagLabError) else FAULT if message is None else BAD_INPUT
+
+
+def main() -> None:
+    """Run the command line of this process, and end it."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints errors itself, on many lines
+    import hydra
+
+    def interrupt(signal_number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)  # so that a killed run is recorded, and leaves no temporary file
+    config.register()
+    application = hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(job)
+    try:
+        application()
+    except SystemExit as leaving:
+        raise leaving
+    except BaseException as error:
+        if not any(_statuses):
+            debug = any(one.lstrip("+") == "debug=true" for one in sys.argv)
+            _statuses.append(report(error, debug=debug))
+    sys.exit(max(_statuses, default=0))
+
+
+def _no_experiment() -> str:
+    names = sorted(path.stem for path in (config.folder() / "experiment").glob("*.yaml"))
+    return f"no experiment chosen; allowed: {', '.join(names)}; give +experiment={names[0]}"
+
+
+def _command(overrides: list[str]) -> str:
+    return shlex.join(["python", "-m", "rag_lab", *overrides])
+
+
+def _swept(arguments: list[str]) -> set[str]:
+    """The keys that a multirun sweeps over."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    given = [one for one in arguments if "=" in one and not one.startswith("--")]
+    return {one.key_or_group for one in OverridesParser.create().parse_overrides(given) if one.is_sweep_override()}
+
+
+def _remove(folder: Path) -> None:
+    """Take away what a run that never started has left, with the folders that it alone filled."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not empty: others live there
+        folder.parent.rmdir()
+        folder.parent.parent.rmdir()

@@ -1,0 +1,65 @@
+"""The configuration's own keys, with their types, as Hydra's ConfigStore wants them; groups come from conf/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+CHECKOUT = Path(__file__).resolve().parent.parent / "conf"
+INSTALLED = Path(__file__).resolve().parent / "conf"
+
+
+def folder() -> Path:
+    """Where the YAML files are: beside the package in a checkout, inside it in a wheel."""
+    return INSTALLED if INSTALLED.is_dir() else CHECKOUT
+
+
+@dataclass
+class Config:
+    """The top level. A group holds whatever its variant's YAML holds; its `build` checks that."""
+
+    seed: int = MISSING
+    gate: bool = MISSING
+    debug: bool = MISSING
+    presets: dict[str, float] = MISSING
+    references: list[str] = MISSING
+    experiment: Any = None
+    data: Any = None
+    encoder: Any = None
+    detector: Any = None
+    retriever: Any = None
+    generator: Any = None
+    filter: Any = None
+    policy: Any = None
+    router: Any = None
+    cache: Any = None
+    prices: Any = None
+    search: Any = None
+    tracking: Any = None
+
+
+GROUPS = tuple(
+    name for name in Config.__dataclass_fields__ if name not in ("seed", "gate", "debug", "presets", "references")
+)
+
+
+def open_domains() -> Any:
+    """A node whose `domains` takes new keys on the command line without a '+': domain=folder."""
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.create({"domains": {}})
+    OmegaConf.set_struct(node.domains, False)
+    return node
+
+
+def register() -> None:
+    """Tell Hydra about them."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for group in ("data", "encoder"):
+        store.store(group=group, name="open_domains", node=open_domains())
