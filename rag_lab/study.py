@@ -47,21 +47,29 @@ class Train(NamedTuple):
     identity: str
 
 
-def tune(storage: Path, train: Train, search: Search, per_domain: bool, budget: Budget) -> Int[np.ndarray, " C"]:
+class Tuned(NamedTuple):
+    """actions: the best one in each context; studies: the names under which the searches are kept."""
+
+    actions: Int[np.ndarray, " C"]
+    studies: tuple[str, ...]
+
+
+def tune(storage: Path, train: Train, search: Search, per_domain: bool, budget: Budget) -> Tuned:
     """The best action in every context: domains in order, then the one for an unknown domain.
 
     per_domain=False finds one action for the mean over domains; True finds one for each domain, and takes the
     mean's for the unknown one.
     """
     domains = int(train.domain.max()) + 1
-    pooled = _best(storage, train, search, list(range(domains)), budget)
+    pooled, name = _best(storage, train, search, list(range(domains)), budget)
     if not per_domain:
-        return np.full(domains + 1, pooled)
-    return np.array([_best(storage, train, search, [one], budget) for one in range(domains)] + [pooled])
+        return Tuned(np.full(domains + 1, pooled), (name,))
+    each = [_best(storage, train, search, [one], budget) for one in range(domains)]
+    return Tuned(np.array([best for best, _ in each] + [pooled]), (*(own for _, own in each), name))
 
 
-def _best(storage: Path, train: Train, search: Search, domains: list[int], budget: Budget) -> int:
-    """The best action for the mean over these domains."""
+def _best(storage: Path, train: Train, search: Search, domains: list[int], budget: Budget) -> tuple[int, str]:
+    """The best action for the mean over these domains, and the name of the study that found it."""
     if budget == "judged":
         judged = [_judged(train, search, one) for one in domains]
 
@@ -81,7 +89,8 @@ def _best(storage: Path, train: Train, search: Search, domains: list[int], budge
     name = f"static-{budget}-{hashlib.sha256(what.encode()).hexdigest()[:24]}"
     tried = run(storage, name, train.actions, objective, trials, search.seed, grid=budget == "judged")
     means = {action: np.mean(values) for action, values in tried.items()}
-    return max(means, key=lambda action: (round(float(means[action]), 9), -abs(train.actions[action] - 0.5)))
+    best = max(means, key=lambda action: (round(float(means[action]), 9), -abs(train.actions[action] - 0.5)))
+    return best, name
 
 
 def _judged(train: Train, search: Search, domain: int) -> Int[np.ndarray, " judged"]:

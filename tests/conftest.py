@@ -1,10 +1,15 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the checking of shapes in every test."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import jaxtyping
 import pytest
+
+# From here on every kernel checks the shapes and types of its arguments and its result against its annotations.
+# The hook works on modules imported after it, hence its place: before anything imports rag_lab.kernels.
+jaxtyping.install_import_hook("rag_lab.kernels", "beartype.beartype")
 
 ROOT = Path(__file__).resolve().parent.parent
 

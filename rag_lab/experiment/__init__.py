@@ -142,7 +142,7 @@ def _info(job: Job, experiment: str, head: Mapping[str, Any], dataset: Dataset) 
 
 def _track(tracker: Tracker, findings: summary.Findings, job: Job) -> None:
     """Hand the variants' metrics and the regret curves to the tracker."""
-    tracker.variants(findings.variants, {})
+    tracker.variants(findings.variants, findings.tags, findings.baseline)
     regret = findings.curves.get("regret", {})
     for name, series in regret.get("variants", {}).items():
         tracker.curve(name, "bandit/regret_by_step", regret["step"], series["mean"])

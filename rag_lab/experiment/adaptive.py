@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from rag_lab import bake, replay, study, wiring
+from rag_lab import bake, replay, study
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import curves, outputs, verdicts
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
-from rag_lab.experiment.variants import Variant, name_of, run_all, standing
+from rag_lab.experiment.variants import Variant, candidates, run_all
 from rag_lab.l4_feedback.policy import Budget, Ceiling, Policy, Setting
 from rag_lab.metrics.significance import Comparison, Estimate, Pair, Resampler, compare
 
@@ -42,23 +42,20 @@ class Adaptive(NamedTuple):
     def check(self, lab: Lab) -> None:
         """ConfigError where a policy cannot start on this data; costs nothing, so it comes before all work."""
         setting = self._setting(lab, lambda per_domain, budget: np.zeros(len(lab.dataset.domains) + 1, np.int64))
-        for name, node in [
-            ("policy", lab.config["policy"]),
-            *((one, standing(one)) for one in lab.config["references"]),
-        ]:
-            policy = wiring.build(node, name)
-            if isinstance(policy, Policy):
-                policy.init(setting)
+        for one in candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"]):
+            if isinstance(one.policy, Policy):
+                one.policy.init(setting)
 
     def execute(self, lab: Lab) -> Findings:
         """Run it; files go to the run's folder as they become ready."""
         table = tabulate(lab)
-        setting = self._setting(lab, self._tuner(lab, table))
+        tuner = self._tuner(lab, table)
+        setting = self._setting(lab, lambda per_domain, budget: tuner(per_domain, budget).actions)
         train = table.part(test=False)
         stream = train[replay.streams(lab.seed, self.seeds, table.domain[train], self.queries_per_domain)]
-        node = lab.config["policy"]
-        treatment = name_of(lab.choices["policy"], node)
-        variants = run_all(treatment, node, lab.config["references"], setting, table, stream, lab.seed)
+        named = candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"])
+        treatment = named[0].name
+        variants = run_all(named, setting, table, stream, lab.seed)
         lab.events.emit("learned", variants=list(variants), seeds=self.seeds)
 
         test = table.part(test=True)
@@ -90,9 +87,15 @@ class Adaptive(NamedTuple):
             targets=verdicts.judge(judged, lab.choices),
             curves=curves.collect(lab, table, variants, learning, resampler, treatment, setting),
             notes=self._notes(lab, table, variants, reference),
+            tags={
+                name: {"optuna.study": ",".join(tuner(one.node["per_domain"], one.node["budget"]).studies)}
+                for name, one in variants.items()
+                if "budget" in one.node
+            },
+            baseline=reference,
         )
 
-    def _tuner(self, lab: Lab, table: Table) -> Tune:
+    def _tuner(self, lab: Lab, table: Table) -> Callable[[bool, Budget], study.Tuned]:
         """Tuning sees train rewards only, and does each search once."""
         train = table.part(test=False)
         material = study.Train(table.metrics[RECALL][train], table.domain[train], bake.ALPHAS, table.identity)

@@ -25,7 +25,9 @@ PACKAGES = ("rag-lab", "jax", "numpy", "optuna", "bm25s", "tokenizers", "mlflow"
 
 
 class Findings(NamedTuple):
-    """What an experiment hands over; see the contract's summary.json for each part."""
+    """What an experiment hands over: the parts of summary.json, the curves, and for the tracker each variant's
+    tags and the variant that the others are held against.
+    """
 
     metrics: Mapping[str, float]
     variants: Mapping[str, Mapping[str, float]]
@@ -33,6 +35,8 @@ class Findings(NamedTuple):
     targets: list[Judged]
     curves: Mapping[str, Any]
     notes: list[str]
+    tags: Mapping[str, Mapping[str, str]]
+    baseline: str | None
 
 
 def versions() -> dict[str, str]:
@@ -119,4 +123,4 @@ def compose(head: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     }
 
 
-NOTHING = Findings({}, {}, [], [], {}, [])
+NOTHING = Findings({}, {}, [], [], {}, [], {}, None)

@@ -26,11 +26,13 @@ from rag_lab.l4_feedback.policy import Ceiling, Policy, Setting
 class Variant(NamedTuple):
     """A variant and what it does: for every query of the table, in every seed, the action it takes.
 
-    actions: for a ceiling it differs by metric, so it is a mapping with one entry a metric; a policy has one
-    entry, under recall, which serves all metrics. path: how a learner got there, None for the others.
+    node: its configuration. actions: for a ceiling they differ by metric, one entry each; a policy has one entry,
+    under recall, which serves all metrics. true_domain: whether it was told the true domain of each query.
+    path: how a learner got there, None for the others.
     """
 
     name: str
+    node: Mapping[str, Any]
     policy: Policy | Ceiling
     actions: Mapping[str, Int[np.ndarray, "S Q"]]
     true_domain: bool
@@ -67,17 +69,33 @@ def name_of(choice: str, node: Mapping[str, Any]) -> str:
     return f"static_{node['alpha']:g}" if set(node) == {wiring.TARGET, "alpha"} else f"{choice}_custom"
 
 
+class Candidate(NamedTuple):
+    """A variant before it has run. node: its configuration."""
+
+    name: str
+    node: Mapping[str, Any]
+    policy: Policy | Ceiling
+
+
+def candidates(choice: str, node: Mapping[str, Any], references: Sequence[str]) -> list[Candidate]:
+    """The treatment first, then the references in order; each once. ConfigError where one cannot be built."""
+    treatment = name_of(choice, node)
+    policy = wiring.build(node, "policy")
+    if isinstance(policy, Ceiling):
+        raise ConfigError(f"policy={choice}: a ceiling looks at the answers; choose a policy, keep it a reference")
+    others = [name for name in dict.fromkeys(references) if name != treatment]
+    nodes = {name: standing(name) for name in others}
+    built = [Candidate(name, one, wiring.build(one, f"references.{name}")) for name, one in nodes.items()]
+    return [Candidate(treatment, node, policy), *built]
+
+
 def run_policy(
-    name: str,
-    policy: Policy,
-    setting: Setting,
-    table: Table,
-    stream: Int[np.ndarray, "S T"],
-    seed: int,
-    true_domain: bool,
+    one: Candidate, setting: Setting, table: Table, stream: Int[np.ndarray, "S T"], seed: int, true_domain: bool
 ) -> Variant:
     """Let a policy learn on the stream, if it learns; then freeze it and let it act greedily on every query."""
-    context = table.domain if true_domain else table.context
+    name = f"{one.name}_true_domain" if true_domain else one.name
+    policy, context = one.policy, table.domain if true_domain else table.context
+    assert isinstance(policy, Policy)
     state, contexts = policy.init(setting), len(setting.domains) + 1
     if policy.learns:
         path = replay.play(policy, state, table.metrics[RECALL], stream, context, seed=seed, contexts=contexts)
@@ -85,46 +103,33 @@ def run_policy(
     else:
         path = None
         greedy = np.asarray(jax.vmap(policy.greedy, in_axes=(None, 0))(state, jnp.arange(contexts)))[None]
-    return Variant(name, policy, {RECALL: greedy[:, context]}, true_domain, path)
+    return Variant(name, one.node, policy, {RECALL: greedy[:, context]}, true_domain, path)
 
 
-def run_ceiling(name: str, ceiling: Ceiling, table: Table) -> Variant:
+def run_ceiling(one: Candidate, table: Table) -> Variant:
     """A ceiling's actions, taken separately for each quality metric and each split, always by the true domain.
 
     What it costs is what its best recall costs.
     """
+    assert isinstance(one.policy, Ceiling)
     actions = {}
     for metric in QUALITY:
         best = np.empty(len(table.queries), np.int64)
         for part in (table.part(test=True), table.part(test=False)):
-            best[part] = ceiling.best(table.metrics[metric][part], table.domain[part])
+            best[part] = one.policy.best(table.metrics[metric][part], table.domain[part])
         actions[metric] = best[None]
-    return Variant(name, ceiling, actions, True, None)
+    return Variant(one.name, one.node, one.policy, actions, True, None)
 
 
 def run_all(
-    treatment: str,
-    node: Mapping[str, Any],
-    references: Sequence[str],
-    setting: Setting,
-    table: Table,
-    stream: Int[np.ndarray, "S T"],
-    seed: int,
+    all_candidates: Sequence[Candidate], setting: Setting, table: Table, stream: Int[np.ndarray, "S T"], seed: int
 ) -> dict[str, Variant]:
-    """Every variant by name: the treatment first, then the references in order; each once."""
-    nodes = {treatment: dict(node)} | {name: standing(name) for name in references if name != treatment}
-    out: dict[str, Variant] = {}
-    for name, one in nodes.items():
-        policy = wiring.build(one, "policy" if name == treatment else f"references.{name}")
-        if isinstance(policy, Ceiling):
-            if name == treatment:
-                raise ConfigError(
-                    f"policy={name}: a ceiling looks at the answers; choose a policy, and keep it a reference"
-                )
-            out[name] = run_ceiling(name, policy, table)
+    """Every variant by name, in order; a per-domain policy is followed by itself on the true domain."""
+    out: list[Variant] = []
+    for one in all_candidates:
+        if isinstance(one.policy, Ceiling):
+            out.append(run_ceiling(one, table))
             continue
-        out[name] = run_policy(name, policy, setting, table, stream, seed, true_domain=False)
-        if policy.per_domain:
-            aside = f"{name}_true_domain"
-            out[aside] = run_policy(aside, policy, setting, table, stream, seed, true_domain=True)
-    return out
+        for true_domain in (False, True) if one.policy.per_domain else (False,):
+            out.append(run_policy(one, setting, table, stream, seed, true_domain))
+    return {variant.name: variant for variant in out}

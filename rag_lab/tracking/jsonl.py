@@ -81,7 +81,12 @@ class NoTracker:
         """No run, so no id."""
         return None
 
-    def variants(self, metrics: Mapping[str, Mapping[str, float]], tags: Mapping[str, Mapping[str, str]]) -> None:
+    def variants(
+        self,
+        metrics: Mapping[str, Mapping[str, float]],
+        tags: Mapping[str, Mapping[str, str]],
+        baseline: str | None,
+    ) -> None:
         """Nothing."""
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:

@@ -71,13 +71,21 @@ class MlflowTracker:
                 raise
             return self._run_id
 
-    def variants(self, metrics: Mapping[str, Mapping[str, float]], tags: Mapping[str, Mapping[str, str]]) -> None:
-        """Record each variant in a child run of its own, tagged `variant`."""
+    def variants(
+        self,
+        metrics: Mapping[str, Mapping[str, float]],
+        tags: Mapping[str, Mapping[str, str]],
+        baseline: str | None,
+    ) -> None:
+        """Record each variant in a child run of its own, tagged `variant` and `baseline_run_id`."""
         with self._connected() as client:
+            held_against = {} if baseline is None else {"baseline_run_id": self._child(client, baseline)}
             for variant, values in metrics.items():
                 child = self._child(client, variant)
                 _log_metrics(client, child, [(name, value, 0) for name, value in values.items()])
-                _log_tags(client, child, tags.get(variant, {}))
+                _log_tags(
+                    client, child, {**tags.get(variant, {}), **({} if variant == baseline else held_against)}
+                )
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:
         """Record a metric of one variant over steps, thinned evenly to `curve_points`, ends kept."""

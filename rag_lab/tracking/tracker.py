@@ -41,8 +41,16 @@ class Tracker(Protocol):
         """Open the run; its id, or None where nothing is recorded."""
         ...
 
-    def variants(self, metrics: Mapping[str, Mapping[str, float]], tags: Mapping[str, Mapping[str, str]]) -> None:
-        """Record each variant's metrics (variant -> metric -> number) and tags (variant -> tag -> text)."""
+    def variants(
+        self,
+        metrics: Mapping[str, Mapping[str, float]],
+        tags: Mapping[str, Mapping[str, str]],
+        baseline: str | None,
+    ) -> None:
+        """Record each variant's metrics (variant -> metric -> number) and tags (variant -> tag -> text).
+
+        baseline: the variant that the others are held against, if there is one.
+        """
         ...
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:

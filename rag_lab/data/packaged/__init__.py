@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from annotated_types import Gt, Lt
-from pydantic import PositiveInt
+from pydantic import Field
 
 from rag_lab.data.packaged.card import card
 from rag_lab.data.packaged.sources import raw
@@ -20,9 +19,9 @@ from rag_lab.types import Dataset, ProgressFactory
 
 def build(
     *,
-    max_queries: PositiveInt | None,
-    max_passages: PositiveInt | None,
-    test_share: Annotated[float, Gt(0), Lt(1)],
+    max_queries: Annotated[int, Field(ge=2)] | None,
+    max_passages: Annotated[int, Field(ge=1)] | None,
+    test_share: Annotated[float, Field(gt=0, lt=1)],
     keep_overlap: bool,
 ) -> Callable[[int, ProgressFactory], Dataset]:
     """The default data as a loader, called with the seed and a way to show progress.

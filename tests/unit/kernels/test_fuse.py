@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rag_lab.kernels.fuse import convex, min_max
+
+PLACES = 8
+REAL = jnp.ones(PLACES, bool)
+scores = arrays(np.float32, PLACES, elements=st.floats(-100, 100, width=32, allow_subnormal=False))
+masks = arrays(bool, PLACES)
+alphas = st.floats(0, 1, width=32)
+
+
+def some(*values: float) -> jnp.ndarray:
+    return jnp.array(values, jnp.float32)
+
+
+def test_min_max_by_hand() -> None:
+    real = jnp.array([True, True, True, False])
+    assert min_max(some(2, 6, 3, 100), real).tolist() == [0, 1, 0.25, 0]
+
+
+def test_a_constant_list_becomes_zero() -> None:
+    assert min_max(some(7, 7, 7), jnp.ones(3, bool)).tolist() == [0, 0, 0]
+    assert min_max(some(7, 9, 7), jnp.array([True, False, True])).tolist() == [0, 0, 0]
+    assert min_max(some(7), jnp.ones(1, bool)).tolist() == [0]
+
+
+def test_a_list_without_a_real_score_becomes_zero() -> None:
+    assert min_max(some(1, 2, 3), jnp.zeros(3, bool)).tolist() == [0, 0, 0]
+
+
+def test_convex_by_hand() -> None:
+    real = jnp.array([True, True, True, False])
+    fused = convex(some(0, 10, 5, 99), some(0.5, 0.1, 0.3, 99), real, jnp.float32(0.25))
+    np.testing.assert_allclose(fused, [0.75, 0.25, 0.5, -np.inf], atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores, scores, masks, alphas)
+def test_the_naive_fusion_agrees(lexical: np.ndarray, dense: np.ndarray, real: np.ndarray, alpha: float) -> None:
+    fused = np.asarray(convex(jnp.array(lexical), jnp.array(dense), jnp.array(real), jnp.float32(alpha)))
+    expected = reference.fuse(lexical[real].astype(float), dense[real].astype(float), alpha)
+    np.testing.assert_allclose(fused[real], expected, atol=2e-6)
+    assert (fused[~real] == -np.inf).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(scores, masks, st.floats(0.125, 8, width=32), st.floats(-50, 50, width=32))
+def test_neither_scale_nor_shift_matters(list_: np.ndarray, real: np.ndarray, scale: float, shift: float) -> None:
+    rounded = np.round(list_)  # whole numbers, so that shifting them loses no digits
+    moved = min_max(jnp.array(rounded * np.float32(scale) + np.float32(shift)), jnp.array(real))
+    np.testing.assert_allclose(moved, min_max(jnp.array(rounded), jnp.array(real)), atol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(scores, scores, masks)
+def test_padding_is_never_looked_at(list_: np.ndarray, other: np.ndarray, real: np.ndarray) -> None:
+    mixed = np.where(real, list_, other)
+    assert min_max(jnp.array(mixed), jnp.array(real)).tolist() == (
+        min_max(jnp.array(list_), jnp.array(real)).tolist()
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(scores, scores)
+def test_the_ends_are_each_list_alone(lexical: np.ndarray, dense: np.ndarray) -> None:
+    one, other = jnp.array(lexical), jnp.array(dense)
+    assert convex(one, other, REAL, jnp.float32(1)).tolist() == min_max(one, REAL).tolist()
+    assert convex(one, other, REAL, jnp.float32(0)).tolist() == min_max(other, REAL).tolist()
+
+
+@settings(max_examples=25, deadline=None)
+@given(scores, masks)
+def test_results_lie_between_zero_and_one_and_reach_both(list_: np.ndarray, real: np.ndarray) -> None:
+    out = np.asarray(min_max(jnp.array(list_), jnp.array(real)))
+    assert ((out >= 0) & (out <= 1)).all()
+    if real.any() and list_[real].min() < list_[real].max():
+        assert out[real].min() == 0
+        assert out[real].max() == pytest.approx(1, abs=1e-6)  # XLA multiplies by 1/spread, which rounds
+
+
+def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
+    random = np.random.default_rng(0)
+    examples = [
+        (
+            jnp.array(random.normal(size=PLACES), jnp.float32),
+            jnp.array(random.normal(size=PLACES), jnp.float32),
+            jnp.array(random.random(PLACES) < 0.7),
+            jnp.float32(random.random()),
+        )
+        for _ in range(4)
+    ]
+    alike(convex, examples)
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(jaxtyping.TypeCheckError):
+        min_max(jnp.ones(3), jnp.ones(4, bool))
+    with pytest.raises(jaxtyping.TypeCheckError):
+        convex(jnp.ones(3), jnp.ones(3), jnp.ones(3, bool), jnp.ones(1))

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_lab.kernels.thompson import Arms, deviation, draw, observe
+
+ARMS = 4
+observations = st.lists(
+    st.tuples(st.integers(0, ARMS - 1), st.floats(0, 1, width=32, allow_subnormal=False)), max_size=12
+)
+
+
+def arms(mean: float = 0.5, strength: float = 2.0, reward_sd: float = 0.4) -> Arms:
+    return Arms(jnp.full(ARMS, mean), jnp.full(ARMS, strength), jnp.float32(reward_sd))
+
+
+_observe = jax.jit(observe)
+
+
+def after(seen: list[tuple[int, float]], start: Arms) -> Arms:
+    for arm, reward in seen:
+        start = _observe(start, jnp.int32(arm), jnp.float32(reward))
+    return start
+
+
+def test_update_by_hand() -> None:
+    """A belief of 0.5 worth two observations meets a reward of 0.8: (2 · 0.5 + 0.8) / 3 = 0.6."""
+    new = observe(arms(), jnp.int32(2), jnp.float32(0.8))
+    np.testing.assert_allclose(new.mean, [0.5, 0.5, 0.6, 0.5], rtol=1e-6)
+    assert new.strength.tolist() == [2, 2, 3, 2]
+    assert float(new.reward_sd) == np.float32(0.4)
+
+
+def test_deviation_by_hand() -> None:
+    np.testing.assert_allclose(deviation(arms(strength=4.0)), 0.2, rtol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(observations)
+def test_the_posterior_is_the_weighed_mean_in_whatever_order(seen: list[tuple[int, float]]) -> None:
+    forth, back = after(seen, arms()), after(seen[::-1], arms())
+    count = np.bincount([arm for arm, _ in seen], minlength=ARMS)
+    total = np.bincount([arm for arm, _ in seen], [reward for _, reward in seen], minlength=ARMS)
+    np.testing.assert_allclose(forth.mean, (2 * 0.5 + total) / (2 + count), rtol=1e-5)
+    np.testing.assert_allclose(forth.mean, back.mean, rtol=1e-5)
+    assert forth.strength.tolist() == (2 + count).tolist()
+
+
+def test_draw_takes_the_largest_sample() -> None:
+    """The sample of arm a is its mean plus its deviation times the a-th standard normal of the key."""
+    belief = Arms(jnp.array([0.1, 0.4, 0.2, 0.3]), jnp.array([1.0, 9.0, 2.0, 4.0]), jnp.float32(0.4))
+    for number in range(20):
+        key = jax.random.key(number)
+        normals = np.asarray(jax.random.normal(key, (ARMS,)), np.float64)
+        samples = np.array([0.1, 0.4, 0.2, 0.3]) + 0.4 / np.sqrt([1, 9, 2, 4]) * normals
+        assert int(draw(key, belief)) == samples.argmax()
+
+
+def test_a_sure_belief_is_followed() -> None:
+    belief = Arms(jnp.array([0.1, 0.4, 0.2, 0.3]), jnp.full(ARMS, 1e8), jnp.float32(0.4))
+    keys = jax.random.split(jax.random.key(0), 200)
+    assert (np.asarray(jax.vmap(draw, in_axes=(0, None))(keys, belief)) == 1).all()
+
+
+def test_a_key_gives_one_draw_and_keys_give_different_ones() -> None:
+    keys = jax.random.split(jax.random.key(0), 200)
+    one, again = (np.asarray(jax.vmap(draw, in_axes=(0, None))(keys, arms())) for _ in "ab")
+    assert one.tolist() == again.tolist()
+    assert set(one.tolist()) == set(range(ARMS))
+
+
+def test_the_naive_loop_agrees() -> None:
+    random = np.random.default_rng(0)
+    rewards, stream = random.random((10, ARMS)), random.integers(0, 10, 60)
+    keys = jax.random.split(jax.random.key(3), len(stream))
+    normals = np.array([jax.random.normal(key, (ARMS,)) for key in keys])
+    belief, actions = arms(0.6, 3.0), []
+    step = jax.jit(lambda key, belief: draw(key, belief))
+    for key, query in zip(keys, stream, strict=True):
+        actions.append(int(step(key, belief)))
+        belief = _observe(belief, jnp.int32(actions[-1]), jnp.float32(rewards[query, actions[-1]]))
+    expected, mean, pulls = reference.thompson_run(rewards, stream, 0.6, 3.0, 0.4, normals)
+    assert actions == expected.tolist()
+    np.testing.assert_allclose(belief.mean, mean, rtol=1e-5)
+    assert (belief.strength - 3).tolist() == pulls.tolist()
+
+
+def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
+    beliefs = [after([(number, 0.25 * number)], arms()) for number in range(3)]
+    alike(observe, [(belief, jnp.int32(1), jnp.float32(0.9)) for belief in beliefs])
+    alike(draw, [(jax.random.key(number), belief) for number, belief in enumerate(beliefs)])
+    alike(deviation, [(belief,) for belief in beliefs])
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(jaxtyping.TypeCheckError):
+        observe(arms(), jnp.int32(1), jnp.ones(1))

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from unit.report.example_run import write_run
+
+from rag_lab.report.run import Run, load
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A finished run's folder."""
+    return write_run(tmp_path / "runs" / "week2" / "20260115-020304")
+
+
+@pytest.fixture
+def example(folder: Path) -> Run:
+    """The same, read."""
+    return load(folder)
