@@ -26,6 +26,7 @@ from rag_lab.explain import explain
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+LOG_COLUMNS = 100  # of a log file, which has no width of its own
 FAULT, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _statuses: list[int] = []  # of the jobs of this process
 _sweep: dict[str, Any] = {}  # the sweep's parent run, while there is one
@@ -81,11 +82,14 @@ def _run(cfg: DictConfig, own: Any, folder: Path) -> None:
     from omegaconf import OmegaConf
     from rich.console import Console
 
-    from rag_lab import experiment
+    from rag_lab import experiment, wiring
 
     if cfg.get("experiment") is None:
         raise ConfigError(_no_experiment())
     content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    for key in content:
+        if key not in config.KEYS:
+            raise ConfigError(wiring.unknown(key, key, config.KEYS))
     overrides = list(own.overrides.task)
     swept = _swept(sys.argv[1:])
     name = ",".join(one.lstrip("+") for one in overrides if one.lstrip("+").partition("=")[0] in swept)
@@ -100,7 +104,7 @@ def _run(cfg: DictConfig, own: Any, folder: Path) -> None:
             name or content["experiment"]["name"],
             _sweep.get("run"),
         ),
-        Console(),
+        Console(width=None if sys.stdout.isatty() else LOG_COLUMNS),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class Config:
     seed: int = MISSING
     gate: bool = MISSING
     debug: bool = MISSING
-    presets: dict[str, float] = MISSING
+    presets: dict[str, float] = field(default_factory=dict)
     references: list[str] = MISSING
     experiment: Any = None
     data: Any = None
@@ -41,25 +41,26 @@ class Config:
     tracking: Any = None
 
 
-GROUPS = tuple(
-    name for name in Config.__dataclass_fields__ if name not in ("seed", "gate", "debug", "presets", "references")
-)
+KEYS = tuple(Config.__dataclass_fields__)
+GROUPS = tuple(name for name in KEYS if name not in ("seed", "gate", "debug", "presets", "references"))
 
 
-def open_domains() -> Any:
-    """A node whose `domains` takes new keys on the command line without a '+': domain=folder."""
+def open_mapping(node: Any, key: str) -> Any:
+    """The node with a mapping `key` that takes new keys on the command line without a '+'."""
     from omegaconf import OmegaConf
 
-    node = OmegaConf.create({"domains": {}})
-    OmegaConf.set_struct(node.domains, False)
+    OmegaConf.set_struct(node[key], False)
     return node
 
 
 def register() -> None:
     """Tell Hydra about them."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
-    for group in ("data", "encoder"):
-        store.store(group=group, name="open_domains", node=open_domains())
+    store.store(name="schema", node=open_mapping(OmegaConf.structured(Config), "presets"))
+    # In a group of Hydra's own, so that it is not offered as a variant of ours.
+    store.store(
+        group="hydra/rag_lab", name="open_domains", node=open_mapping(OmegaConf.create({"domains": {}}), "domains")
+    )

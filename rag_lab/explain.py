@@ -9,14 +9,19 @@ from rag_lab import wiring
 
 def explain(error: BaseException) -> str | None:
     """What was given, what is allowed, what to do next; None for an error that is none of theirs."""
-    from hydra.errors import HydraException, MissingConfigException
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, MissingConfigException):
         return _missing(error)
+    forgotten = re.search(r"use \+(([^=\s]+)=\S+)", str(error))
+    if forgotten and "No match in the defaults list" in str(error):
+        return f"{forgotten[2]}: not chosen by default, so it takes a plus; give +{forgotten[1]}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         return _omegaconf(cause, str(error))
+    if isinstance(error, OverrideParseException):
+        return f"'{error.override}' cannot be read; write key=value, and quote lists for the shell: 'key=[a,b]'"
     if isinstance(error, HydraException):
         return _first_line(str(error))
     return None
@@ -28,9 +33,7 @@ def _missing(error: object) -> str:
     group, _, name = wanted.rpartition("/")
     options = [str(one) for one in getattr(error, "options", None) or []]
     if group and options:
-        return wiring.unknown(
-            f"{group}={name}", name, sorted(one for one in options if not one.startswith("open_"))
-        )
+        return wiring.unknown(f"{group}={name}", name, sorted(options))
     return _first_line(str(error))
 
 
@@ -42,8 +45,7 @@ def _omegaconf(cause: object, text: str) -> str:
         key = named.group(1)
         parent = getattr(cause, "parent_node", None)
         names = [str(one) for one in parent] if parent is not None and hasattr(parent, "keys") else []
-        if "No match in the defaults list" in text:
-            return f"{key}: not among the defaults; add it with a plus, +{key}=<name>"
+        names = [name for name in names if name not in (wiring.TARGET, "hydra")]
         return wiring.unknown(key, key.rpartition(".")[2], names)
     if "Missing mandatory value" in str(cause):
         return f"{key} is missing; give {key}=<value>"
@@ -51,4 +53,4 @@ def _omegaconf(cause: object, text: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    return " ".join(line.strip() for line in text.strip().splitlines()[:2] if line.strip())
+    return text.strip().partition("\n")[0]

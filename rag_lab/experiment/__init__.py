@@ -84,7 +84,7 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         _track(tracker, findings, job)
     except BaseException as error:
         status: Status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-        why = str(error) or type(error).__name__
+        why = " ".join((str(error) or type(error).__name__).split())
         failed = head | {"status": "failed", "duration_s": time.monotonic() - clock, "failure": why}
         summary.write_json(job.folder / "summary.json", summary.compose(failed, summary.NOTHING))
         events.emit("failed", why=why)

@@ -127,6 +127,7 @@ def collect(
     """Everything that the report draws, ready for JSON."""
     length = next(iter(found.regret.values())).shape[1]
     points = np.unique(np.linspace(0, length - 1, min(POINTS, length)).round().astype(int))
+    points = np.union1d(points, min(EARLY, length) - 1)
     low, high = ({name: np.quantile(one, end, axis=0) for name, one in found.regret.items()} for end in BAND)
     domains = lab.dataset.domains
     return {

@@ -17,7 +17,9 @@ def min_max(scores: Float[Array, " P"], real: Bool[Array, " P"]) -> Float[Array,
     low = jnp.where(real, scores, jnp.inf).min()
     high = jnp.where(real, scores, -jnp.inf).max()
     spread = high - low
-    return jnp.where(real & (spread > 0), (scores - low) / jnp.where(spread > 0, spread, 1), 0)
+    scaled = (scores - low) / jnp.where(spread > 0, spread, 1)
+    # XLA multiplies by 1/spread, which rounds: the best must be 1 itself, or the ties of α = 0.5 are none.
+    return jnp.where(real & (spread > 0), jnp.where(scores == high, 1, scaled), 0)
 
 
 def convex(

@@ -53,7 +53,7 @@ def layer_norm(
     return centred * jax.lax.rsqrt(variance + epsilon) * scale + shift
 
 
-def attention(qkv: Float[Array, "T 3*D"], real: Bool[Array, " T"], heads: int) -> Float[Array, "T D"]:
+def attention(qkv: Float[Array, "T QKV"], real: Bool[Array, " T"], heads: int) -> Float[Array, "T QKV//3"]:
     """Scaled dot-product attention over the real tokens (Vaswani et al. 2017, arXiv:1706.03762)."""
     tokens, width = qkv.shape[0], qkv.shape[1] // 3
     query, key, value = qkv.reshape(tokens, 3, heads, width // heads).transpose(1, 2, 0, 3)

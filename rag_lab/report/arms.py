@@ -72,7 +72,7 @@ def by_alpha(run: Run) -> Picture | None:
             )
             figure.add_trace(marks.line(index, alphas, test[metric], curve, "test, 95% band", True, first))
             panels.axis(figure, "y", index, range=extent)
-            panels.axis(figure, "x", index, range=[-0.04, 1.04], tickvals=_ticks(alphas))
+            panels.axis(figure, "x", index, range=[-0.08, 1.08], tickvals=_ticks(alphas))
     grid = Grid(
         [
             panel

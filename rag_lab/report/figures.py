@@ -106,26 +106,28 @@ def differences(run: Run, family: str, metric: str) -> Picture | None:
     unit = f"difference in {wording.label(metric)}"
     grid = Grid([_panel(place, unit, len(pairs)) for place in places], in_rows(len(places)), shared_y=True)
     ranked = metric.startswith("retrieval/")
-    low, high = _reach(chosen, ranked)
-    pad = 0.06 * (high - low)
-    figure, far = go.Figure(), False
+    near = _near(chosen)
+    ends = [0.0, -wording.MARGIN if ranked else 0.0]
+    ends += [row[end] for row in near for end in ("ci_low", "ci_high")]
+    pad = 0.06 * (max(ends) - min(ends)) or 1.0
+    low, high = min(ends) - pad, max(ends) + pad
+    figure = go.Figure()
     for index, place in enumerate(places):
         if ranked:
             panels.line(figure, index, x=-wording.MARGIN)
-        panels.axis(figure, "x", index, range=[low - pad, high + pad], nticks=5)
+        panels.axis(figure, "x", index, range=[low, high], nticks=4)
         for row in (row for row in chosen if row["domain"] == place):
             style = look.get(row["baseline"], Style(NEUTRAL, "circle", "solid"))
             at = pairs.index((row["treatment"], row["baseline"]))
             text = f"{row['treatment']} − {row['baseline']}, {place}<br>{wording.p_value(row['p_adjusted'])}"
-            if low - pad <= row["difference"] <= high + pad:
+            if row in near:
                 shown = wording.conclude(row) in ("better", "worse")
                 mark = style._replace(symbol="circle" if shown else "circle-open")
                 figure.add_trace(
                     marks.point(index, at, row["difference"], row["ci_low"], row["ci_high"], mark, text)
                 )
             else:
-                figure.add_trace(_far(index, at, row, low - pad, high + pad, style.colour, text))
-                far = True
+                figure.add_trace(_far(index, at, row, low, high, style.colour, text))
     narrow = grid.arrange(figure, legend=False)
     for index in range(len(places)):
         panels.axis(figure, "x", index, zeroline=True, zerolinecolor=NEUTRAL, zerolinewidth=1.3)
@@ -139,7 +141,7 @@ def differences(run: Run, family: str, metric: str) -> Picture | None:
     )
     if ranked:
         caption += f" An interval wholly right of the dotted line (−{wording.MARGIN}) is “not worse”."
-    if far:
+    if len(near) < len(chosen):
         caption += " An arrow at the edge stands for a difference further out, of the size written beside it."
     kind = "Primary" if family == PRIMARY else "Exploratory"
     number = run.families.index(family)
@@ -167,20 +169,21 @@ def _panel(place: str, x_title: str, rows: int) -> Panel:
     )
 
 
-def _reach(rows: Sequence[Mapping[str, Any]], ranked: bool) -> tuple[float, float]:
-    """The ends of a forest's axis: zero, the margin and every interval but those of differences far out."""
-    # The second 0.0 serves a family without any near difference: min and max want two numbers.
-    limit = FAR * median(max(abs(row["ci_low"]), abs(row["ci_high"])) for row in rows)
-    near = [row for row in rows if abs(row["difference"]) <= limit]
-    low = min(0.0, 0.0, *(row["ci_low"] for row in near), *([-wording.MARGIN] if ranked else []))
-    high = max(0.0, 0.0, *(row["ci_high"] for row in near))
-    return (low, high) if high > low else (low - 1.0, high + 1.0)
+def _near(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The comparisons that a forest draws to scale: within `FAR` medians, or among the intervals of those."""
+    reach = FAR * median(max(abs(row["ci_low"]), abs(row["ci_high"])) for row in rows)
+    near = []
+    for row in sorted(rows, key=lambda row: abs(row["difference"])):
+        if abs(row["difference"]) <= reach:
+            reach = max(reach, abs(row["ci_low"]), abs(row["ci_high"]))
+            near.append(row)
+    return near
 
 
 def _far(
     index: int, at: int, row: Mapping[str, Any], low: float, high: float, colour: str, text: str
 ) -> go.Scatter:
-    right = row["difference"] > high
+    right = row["difference"] > 0
     value = wording.signed(row["difference"])
     return go.Scatter(
         x=[high if right else low],
@@ -211,7 +214,7 @@ def _name_rows(figure: go.Figure, names: Sequence[str], folded: Sequence[str], c
             tickfont={"size": 12},
         )
         narrow[panels.axis_key("y", index, "ticktext")] = list(folded)
-        panels.axis(figure, "x", index, nticks=5)
+        panels.axis(figure, "x", index, nticks=4)
     return narrow
 
 

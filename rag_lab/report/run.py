@@ -110,7 +110,9 @@ class Run:
         """A variant's metric in a domain (None: the mean over domains), with its interval."""
         name = metric if domain is None else f"{domain}/{metric}"
         values = self.variants[variant]
-        return Estimate(values.get(name), values.get(f"{name}_ci_low"), values.get(f"{name}_ci_high"))
+        if name not in values:
+            return Estimate(None, None, None)
+        return Estimate(values[name], values.get(f"{name}_ci_low"), values.get(f"{name}_ci_high"))
 
     def setting(self, key: str) -> Any:
         """The first value that `key` has anywhere in the configuration; None where it has none."""

@@ -47,8 +47,9 @@ def score(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference, to three places, with its sign."""
-    return f"{value:+.3f}".replace("-", "−")
+    """A difference, to three places, with its sign; what rounds to zero has none."""
+    text = f"{value:+.3f}".replace("-", "−")
+    return text if text.strip("+−0.") else "0.000"
 
 
 def number(value: float | None) -> str:

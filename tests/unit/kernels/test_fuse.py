@@ -85,8 +85,16 @@ def test_results_lie_between_zero_and_one_and_reach_both(list_: np.ndarray, real
     out = np.asarray(min_max(jnp.array(list_), jnp.array(real)))
     assert ((out >= 0) & (out <= 1)).all()
     if real.any() and list_[real].min() < list_[real].max():
-        assert out[real].min() == 0
-        assert out[real].max() == pytest.approx(1, abs=1e-6)  # XLA multiplies by 1/spread, which rounds
+        assert out[real].min() == 0 and out[real].max() == 1
+
+
+def test_the_best_of_either_ranker_tie_when_both_weigh_the_same() -> None:
+    """One passage is lexically best and densely worst, the other the reverse: exactly equal at α = 0.5."""
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        lexical, dense = np.sort(random.random((2, PLACES)).astype(np.float32), axis=1)
+        fused = convex(jnp.array(lexical * 20), jnp.array(dense[::-1].copy()), REAL, jnp.float32(0.5))
+        assert float(fused[0]) == float(fused[-1]) == 0.5
 
 
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:

@@ -60,9 +60,7 @@ def test_the_naive_metrics_agree(example: tuple[np.ndarray, list[int]]) -> None:
     ranked, lost = example
     ids = list(range(CUT))
     qrel = dict(enumerate([*ranked.tolist(), *lost]))
-    expected = [
-        one(ids, qrel, CUT) for one in (reference.recall_at, reference.ndcg_at, reference.mrr_at)
-    ]
+    expected = [one(ids, qrel, CUT) for one in (reference.recall_at, reference.ndcg_at, reference.mrr_at)]
     np.testing.assert_allclose([float(one) for one in measured(ranked, lost)], expected, rtol=1e-5)
 
 
@@ -118,8 +116,6 @@ def test_order_puts_padding_last_and_takes_no_more_than_there_is() -> None:
 
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     random = np.random.default_rng(0)
-    examples = [
-        (jnp.array(random.integers(0, 3, CUT), jnp.int32), jnp.int32(8), jnp.float32(9)) for _ in range(3)
-    ]
+    examples = [(jnp.array(random.integers(0, 3, CUT), jnp.int32), jnp.int32(8), jnp.float32(9)) for _ in range(3)]
     alike(quality, examples)
     alike(lambda scores: order(scores, 4), [(jnp.array(random.random(9), jnp.float32),) for _ in range(3)])

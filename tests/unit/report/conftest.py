@@ -14,7 +14,7 @@ def folder(tmp_path: Path) -> Path:
     return write_run(tmp_path / "runs" / "week2" / "20260115-020304")
 
 
-@pytest.fixture
-def example(folder: Path) -> Run:
-    """The same, read."""
-    return load(folder)
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same, read, from a folder that no test changes."""
+    return load(write_run(tmp_path_factory.mktemp("example") / "20260115-020304"))

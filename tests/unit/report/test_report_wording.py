@@ -83,6 +83,10 @@ def test_durations(seconds: float, text: str) -> None:
     assert wording.duration(seconds) == text
 
 
+def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
+    assert [wording.signed(value) for value in (-0.0004, 0.0, -0.0006)] == ["0.000", "0.000", "−0.001"]
+
+
 def test_nothing_measured_is_never_zero() -> None:
     assert wording.score(None) == wording.usd(None) == wording.number(None) == "not measured"
     assert wording.score(0.0) == "0.000"
