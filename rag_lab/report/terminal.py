@@ -20,6 +20,7 @@ WIDTH = 100
 NAME = 25  # letters of a variant that leave room for three domains in 100 columns
 DOMAINS_ACROSS = 4  # a table of domains alone holds this many: nine-letter names and a variant in 80 columns
 UNBOUNDED = 1000
+TWIN = "_true_domain"  # a per-domain policy told the true domain: for the report, not for a glance
 # Rich's notation of a table's lines, from the top edge to the bottom one: rules under the head and a section.
 RULED = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 COLOURS = {
@@ -122,7 +123,7 @@ def _add_domains(table: Table, domains: Sequence[str]) -> None:
 
 
 def _fill(table: Table, run: Run, cells: Any) -> None:
-    order = run.order
+    order = [variant for variant in run.order if not variant.endswith(TWIN)]
     for at, variant in enumerate(order):
         ceiling = variant in run.ceilings
         mark = "▸ " if variant == run.treatment else "^ " if ceiling else "  "
@@ -132,6 +133,7 @@ def _fill(table: Table, run: Run, cells: Any) -> None:
         table.add_row(Text(mark + _folded(variant)), *written, style=style, end_section=last)
     marks = ["▸ under test"] if run.treatment in order else []
     marks += ["^ ceiling, known only by hindsight"] if run.ceilings else []
+    marks += [f"{TWIN} twins are in the report"] if len(order) < len(run.order) else []
     if marks:
         table.caption, table.caption_justify = Text(" · ".join(marks), style="dim"), "left"
 

@@ -25,6 +25,8 @@ def row_of(variant: str, text: str) -> list[str]:
 def test_the_numbers_are_those_of_the_summary(example: Run) -> None:
     text = shown(example)
     for variant, metrics in summary()["variants"].items():
+        if variant.endswith("_true_domain"):
+            continue
         cells = row_of(variant, text)[-7:]
         expected = [metrics[f"{domain}/{RECALL}"] for domain in ("healthcare", "finance", "general")]
         expected.append(metrics[RECALL])
@@ -39,7 +41,7 @@ def test_no_line_is_wider_than_the_terminal_or_a_hundred_columns(example: Run, w
     lines = shown(example, width).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= min(width, 100)
     for variant in example.variants:
-        assert any(variant in line for line in lines)
+        assert any(variant in line.split() for line in lines) != variant.endswith("_true_domain")
 
 
 def test_the_treatment_comes_first_and_the_ceilings_last_and_both_are_marked(example: Run) -> None:
