@@ -106,6 +106,4 @@ def _fewer_passages(collection: Collection, judged: set[str], room: int) -> Coll
     others = [passage.id for passage in collection.passages if passage.id not in judged]
     others.sort(key=lambda each: _rank(collection.domain, each))
     keep = judged.union(others[: room - len(judged)])
-    return replace(
-        collection, passages=tuple(passage for passage in collection.passages if passage.id in keep)
-    )
+    return replace(collection, passages=tuple(passage for passage in collection.passages if passage.id in keep))

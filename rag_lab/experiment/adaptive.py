@@ -85,7 +85,7 @@ class Adaptive(NamedTuple):
             variants=metrics,
             comparisons=comparisons,
             targets=verdicts.judge(judged, lab.choices),
-            curves=curves.collect(lab, table, variants, learning, resampler, treatment, setting),
+            curves=curves.collect(lab, table, variants, stream, learning, resampler, treatment, setting),
             notes=self._notes(lab, table, variants, reference),
             tags={
                 name: {"optuna.study": ",".join(tuner(one.node["per_domain"], one.node["budget"]).studies)}

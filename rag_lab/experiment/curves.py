@@ -23,6 +23,7 @@ from rag_lab.metrics import learning as measure
 from rag_lab.metrics.significance import Resampler
 
 BAND = (0.1, 0.9)  # of seeds, around mean regret
+INTERVAL_95 = 1.96  # standard errors, by the normal approximation: there are many seeds
 POINTS = 100  # of a curve, at most
 _deviations = jax.vmap(deviation)  # over contexts
 
@@ -76,6 +77,29 @@ def learning(
     return Learning(metrics, found, regret, share, means)
 
 
+def online(
+    variants: Mapping[str, Variant], table: Table, stream: Int[np.ndarray, "S T"], domains: tuple[str, ...]
+) -> dict[str, Any]:
+    """Prequential results: the reward that each variant earned on the train stream, while it learned.
+
+    Mean over the stream in each domain and over domains, then over seeds, with the 95% interval of that mean.
+    """
+    rewards = table.metrics[RECALL]
+    out: dict[str, dict[str, list[float]]] = {}
+    for name, one in variants.items():
+        if isinstance(one.policy, Ceiling):
+            continue
+        taken = one.actions[RECALL][0][stream] if one.path is None else np.asarray(one.path.action)
+        earned = measure.by_domain(rewards[stream, taken], len(domains)).mean(axis=2)
+        earned = np.column_stack([earned, earned.mean(axis=1)])
+        half = INTERVAL_95 * earned.std(axis=0, ddof=1) / np.sqrt(len(earned))
+        out[name] = {
+            domain: [float(mean), float(mean - reach), float(mean + reach)]
+            for domain, mean, reach in zip((*domains, "mean"), earned.mean(axis=0), half, strict=True)
+        }
+    return {"seeds": len(stream), "steps": stream.shape[1] // len(domains), "variants": out}
+
+
 def _fixed_regret(
     one: Variant, table: Table, train: Int[np.ndarray, " n"], means: Float[np.ndarray, "D A"]
 ) -> float:
@@ -108,7 +132,7 @@ def _convergence(treatment: str, steps: Mapping[str, Int[np.ndarray, "S D"]], le
     """Shares within EARLY queries; the interval is of the mean over seeds (normal approximation)."""
     early = {name: (one <= EARLY).mean(axis=1) for name, one in steps.items()}
     own = early[treatment]
-    half = 1.96 * own.std(ddof=1) / np.sqrt(len(own))
+    half = INTERVAL_95 * own.std(ddof=1) / np.sqrt(len(own))
     share = float(own.mean())
     median = float(np.median(np.minimum(steps[treatment], length)))
     contrasts = {name: float(one.mean()) for name, one in early.items() if name != treatment}
@@ -119,6 +143,7 @@ def collect(
     lab: Lab,
     table: Table,
     variants: Mapping[str, Variant],
+    stream: Int[np.ndarray, "S T"],
     found: Learning,
     resampler: Resampler,
     treatment: str,
@@ -155,6 +180,7 @@ def collect(
                 for name, one in found.regret.items()
             },
         },
+        "online": online(variants, table, stream, domains),
         "posterior": _posteriors(variants, setting, domains, found.means),
         "convergence": {
             "step": (points + 1).tolist(),

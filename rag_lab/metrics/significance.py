@@ -32,7 +32,7 @@ _sign_flip = jax.jit(resample.sign_flip, static_argnames="resamples")
 class Estimate(NamedTuple):
     """A mean of each domain and, last, the mean over domains, with all their resamples."""
 
-    value: Float[np.ndarray, D+1]
+    value: Float[np.ndarray, D + 1]
     draws: Float[np.ndarray, "R D+1"]
 
     def interval(self, column: int) -> tuple[float, float]:
@@ -75,7 +75,7 @@ class Resampler:
         each = np.stack(draws, axis=1)
         return Estimate(np.array([*point, np.mean(point)]), np.column_stack([each, each.mean(axis=1)]))
 
-    def p_values(self, difference: Float[np.ndarray, " Q"]) -> Float[np.ndarray, D+1]:
+    def p_values(self, difference: Float[np.ndarray, " Q"]) -> Float[np.ndarray, D + 1]:
         """Two-sided sign-flip p-values of 'no difference' in each domain and, last, for the mean over domains."""
         sums = [self._sums(number, difference[None])[0] for number in range(len(self._members))]
         weighed = np.concatenate([one / sizes.sum() for one, sizes in zip(sums, self._sizes, strict=True)])

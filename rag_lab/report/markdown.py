@@ -67,6 +67,14 @@ def _section(name: str, run: Run) -> list[str]:
             f"them. Not worse: the whole interval lies above −{wording.MARGIN}.",
             told,
         ]
+    if run.curves.get("online"):
+        parts += [
+            "### Online",
+            f"Prequential: mean reward (recall@10) over {run.curves['online']['steps']:,} train queries of each "
+            "domain, each counted before it was learned from; mean over "
+            f"{run.curves['online']['seeds']:,} seeds with its 95% interval. Tuned settings saw train before.",
+            _online(run),
+        ]
     if run.summary["targets"]:
         parts += ["### Targets", *_targets(run)]
     return parts
@@ -106,6 +114,18 @@ def _variants(run: Run) -> str:
             cells.append(f"{wording.score(estimate.value)} {ends}".strip())
         rows.append([*cells, wording.usd(run.estimate(variant, USD).value)])
     return _table(heads, rows, numbers_from=1)
+
+
+def _online(run: Run) -> str:
+    found, places = run.curves["online"]["variants"], ("mean", *run.domains)
+    rows = [
+        [f"`{variant}`", *(f"{value:.3f} {wording.interval(low, high)}" for value, low, high in cells)]
+        for variant, cells in (
+            (variant, [found[variant][place] for place in places])
+            for variant in sorted(found, key=lambda variant: -found[variant]["mean"][0])
+        )
+    ]
+    return _table(["variant", *(f"reward, {place}" for place in places)], rows, numbers_from=1)
 
 
 def _targets(run: Run) -> list[str]:

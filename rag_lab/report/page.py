@@ -180,6 +180,14 @@ def _comparisons(run: Run, shown: list[Picture]) -> str:
 def _learning(run: Run, shown: list[Picture]) -> str:
     pictures = [arms.by_alpha(run), learning.regret(run), learning.convergence(run), *arms.posterior(run)]
     drawn = "".join(_figure(picture, shown) for picture in pictures)
+    earned, how = tables.online(run), run.curves.get("online", {})
+    if earned:
+        drawn += (
+            '<h3>What it earned while learning</h3><p class="lead">Prequential: the mean reward (recall@10) over '
+            f"{how['steps']:,} train queries of each domain, each counted before it was learned from. Mean over "
+            f"{how['seeds']:,} seeds and its 95% interval; fixed settings play the same streams. Tuned ones saw "
+            f"train before, so they have a head start here.</p>{earned}"
+        )
     return f'<section id="learning"><h2>Learning</h2>{drawn}</section>\n' if drawn else ""
 
 

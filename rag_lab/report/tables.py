@@ -94,6 +94,23 @@ def comparisons(rows: Sequence[Mapping[str, Any]]) -> str:
     return _table(heads, body, text=(10,))
 
 
+def online(run: Run) -> str:
+    """What every variant earned on the train stream while it learned; nothing where the run has none."""
+    found = run.curves.get("online", {}).get("variants", {})
+    if not found:
+        return ""
+    places = ("mean", *run.domains)
+    order = sorted(found, key=lambda variant: -found[variant]["mean"][0])
+    body = [
+        f"<tr{' class=treatment' if variant == run.treatment else ''}>"
+        f'<th scope="row" class="name">{_breakable(variant)}</th>'
+        + "".join(_estimate(Estimate(*found[variant][place]), None, False) for place in places)
+        + "</tr>"
+        for variant in order
+    ]
+    return _table(["variant", *(f"reward<br>{escape(place)}" for place in places)], body)
+
+
 def targets(rows: Iterable[Mapping[str, Any]]) -> str:
     """Targets: the verdict, what was asked, the value with its interval, and why."""
     body = []
