@@ -30,6 +30,11 @@ class Prices(NamedTuple):
     lexical_search: Price
     vector_search: Price
 
+    def scaled(self) -> list[Prices]:
+        """The same table with one price of retrieval at half or at twice, for each of them."""
+        names = ("embedding", "lexical_search", "vector_search")
+        return [self._replace(**{name: getattr(self, name) * factor}) for name in names for factor in (0.5, 2.0)]
+
     def retrieval_usd(
         self, alphas: Float[np.ndarray, " A"], tokens: Int[np.ndarray, " Q"]
     ) -> Float[np.ndarray, "Q A"]:

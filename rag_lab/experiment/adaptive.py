@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 
 from rag_lab import bake, replay, study
+from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import curves, outputs, verdicts
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
@@ -77,7 +78,13 @@ class Adaptive(NamedTuple):
         detected = table.context[test] == table.domain[test]
         overall = metrics[treatment] | {"detector/accuracy": float(detected.mean())}
         judged = verdicts.Measured(
-            treatment, reference, estimates, comparisons, learning.convergence, tuple(lab.dataset.domains)
+            treatment,
+            reference,
+            estimates,
+            comparisons,
+            learning.convergence,
+            lab.dataset.domains,
+            self._cost_changes(lab, table, variants, treatment),
         )
         outputs.write(lab, table, variants, treatment, setting, stream[: self.logged_seeds], self.ranking_depth)
         return Findings(
@@ -172,6 +179,25 @@ class Adaptive(NamedTuple):
                 out[f"{prefix}{metric}"] = float(estimate.value[column])
                 out[f"{prefix}{metric}_ci_low"], out[f"{prefix}{metric}_ci_high"] = low, high
         return out
+
+    def _cost_changes(
+        self, lab: Lab, table: Table, variants: dict[str, Variant], treatment: str
+    ) -> tuple[float, ...]:
+        """The treatment's relative cost change against α = 0.5, with each price at half and at twice."""
+        if verdicts.BALANCED not in variants:
+            return ()
+        test = table.part(test=True)
+
+        def cost(name: str, prices: Prices) -> float:
+            actions = variants[name].actions[RECALL][:, test]
+            values = prices.retrieval_usd(bake.ALPHAS, table.tokens[test])[np.arange(len(test)), actions].mean(
+                axis=0
+            )
+            return float(np.mean([values[table.domain[test] == one].mean() for one in np.unique(table.domain)]))
+
+        return tuple(
+            cost(treatment, prices) / cost(verdicts.BALANCED, prices) - 1 for prices in lab.prices.scaled()
+        )
 
     def _notes(self, lab: Lab, table: Table, variants: dict[str, Variant], reference: str | None) -> list[str]:
         """What a reader must know beside the numbers."""

@@ -52,7 +52,12 @@ class Lab:
 
 
 class Table(NamedTuple):
-    """Every query with its numbers. context: the detected domain's index, D where it is unknown."""
+    """Every query with its numbers.
+
+    context: the detected domain's index, D where it is unknown. cluster: within domain and split. rows: each
+    query's row in its collection's baked arrays. tokens: what an embedding of it is billed for. identity: a hash
+    of all that the metrics depend on. unjudged: how many queries were left out for want of a relevant passage.
+    """
 
     queries: tuple[Query, ...]
     domain: Int[np.ndarray, " Q"]
@@ -62,6 +67,7 @@ class Table(NamedTuple):
     metrics: Mapping[str, Float[np.ndarray, "Q A"]]
     baked: Mapping[str, bake.Baked]
     rows: Int[np.ndarray, " Q"]
+    tokens: Int[np.ndarray, " Q"]
     identity: str
     unjudged: int
 
@@ -134,6 +140,7 @@ def _join(
         metrics=stacked,
         baked=baked,
         rows=np.concatenate(judged),
+        tokens=tokens,
         identity=bake.identity(*names, *(query.id for query in queries), repr(test.tolist())),
         unjudged=sum(len(one.queries) - len(rows) for one, rows in zip(collections, judged, strict=True)),
     )

@@ -28,7 +28,11 @@ class Convergence(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What the verdicts are made from. reference: the tuned static that decides, if the run has one."""
+    """What the verdicts are made from.
+
+    reference: the tuned static that decides, if the run has one. cost_changes: the treatment's relative cost
+    change against BALANCED with each price at half and at twice.
+    """
 
     treatment: str
     reference: str | None
@@ -36,6 +40,7 @@ class Measured(NamedTuple):
     comparisons: list[Comparison]
     convergence: Convergence | None
     domains: tuple[str, ...]
+    cost_changes: tuple[float, ...]
 
 
 def relative(
@@ -130,7 +135,7 @@ def _cost(target: Target, found: Measured) -> Judged:
         target, float(change.value[-1]), low, high, says,
         f"cost of retrieval alone, relative to α = 0.5; recall@10 is "
         f"{'not worse' if recall_low > NOT_WORSE else 'not shown to be not worse'} (ci_low {recall_low:+.3f}); "
-        "α saves only at 0 or 1, so no scaling of the prices changes this much",
+        f"with each price at half or twice: {min(found.cost_changes):+.1%} to {max(found.cost_changes):+.1%}",
         float(found.estimates[BALANCED, COST].value[-1]),
     )  # fmt: skip
 
