@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 Split = Literal["train", "dev", "test"]
 
@@ -128,17 +128,4 @@ class Encoder(Protocol):
         self, collection: Collection, progress: ProgressFactory
     ) -> Float[np.ndarray, "queries dimensions"]:
         """The vectors of the queries' texts, in order."""
-        ...
-
-
-class Detector(Protocol):
-    """Tells each query's domain from its vector."""
-
-    def detect(
-        self,
-        train: Float[np.ndarray, "train dimensions"],
-        domains: Int[np.ndarray, " train"],
-        queries: Float[np.ndarray, "queries dimensions"],
-    ) -> Int[np.ndarray, " queries"]:
-        """The domain index of each query, learned from train queries' vectors and domains; -1: abstained."""
         ...

@@ -22,6 +22,7 @@ from rag_lab.assets import wheels
 from rag_lab.assets.folder import cache_folder
 from rag_lab.assets.vectors import VectorStore
 from rag_lab.encoder import wordpiece
+from rag_lab.encoder.live import Live, Tokens
 from rag_lab.kernels.transformer import Layers, Transformer, encode
 from rag_lab.types import Collection, ProgressFactory
 
@@ -87,6 +88,19 @@ def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[tuple[int, li
         start = end
 
 
+def pad(ids: Sequence[Sequence[int]], rows: int, length: int) -> Tokens:
+    """Token ids of up to `rows` texts as one batch of `rows` × `length`."""
+    tokens = np.zeros((rows, length), np.int32)
+    real = np.zeros((rows, length), bool)
+    for row, one in enumerate(ids):
+        tokens[row, : len(one)] = one
+        real[row, : len(one)] = True
+    return Tokens(tokens, real, len(ids))
+
+
+_encode = jax.vmap(partial(encode, heads=HEADS, epsilon=EPSILON), in_axes=(None, 0, 0))
+
+
 class MiniLM:
     """The encoder stage. Weights and programs are loaded when a text without a kept vector turns up."""
 
@@ -116,15 +130,19 @@ class MiniLM:
         missing = store.missing(texts)
         if missing:
             with progress(f"encode {what}", len(missing), "texts") as bar:
-                waiting: list[tuple[str, Float[np.ndarray, " 384"]]] = []
-                for batch, vectors in self._compute(missing, progress):
-                    waiting += zip(batch, vectors, strict=True)
-                    bar.advance(len(batch))
-                    if len(waiting) >= SEGMENT_TEXTS:
-                        store.add(*map(list, zip(*waiting, strict=True)))  # type: ignore[arg-type]
-                        waiting = []
-                if waiting:
-                    store.add(*map(list, zip(*waiting, strict=True)))  # type: ignore[arg-type]
+                done: list[str] = []
+                found: list[Float[np.ndarray, "batch 384"]] = []
+                try:
+                    for batch, vectors in self._compute(missing, progress):
+                        done += batch
+                        found.append(vectors)
+                        bar.advance(len(batch))
+                        if len(done) >= SEGMENT_TEXTS:
+                            store.add(done, np.concatenate(found))
+                            done, found = [], []
+                finally:  # an interruption keeps what is finished
+                    if found:
+                        store.add(done[: sum(map(len, found))], np.concatenate(found))
         return store.get(texts)
 
     def _compute(
@@ -132,20 +150,26 @@ class MiniLM:
     ) -> Iterator[tuple[list[str], Float[np.ndarray, "batch 384"]]]:
         """Encode in batches of one padded length; yields texts with their vectors."""
         if self._program is None:
-            model = weights(progress)
-            one = partial(encode, heads=HEADS, epsilon=EPSILON)
-            self._program = partial(jax.jit(jax.vmap(one, in_axes=(None, 0, 0))), model)
+            self._program = partial(jax.jit(_encode), weights(progress))
         tokenizer = wordpiece.load(self.max_tokens, progress)
         ids = [one.ids for one in tokenizer.encode_batch_fast(list(texts))]
         for length, positions in batches([len(one) for one in ids], self.batch_tokens):
             rows = max(1, self.batch_tokens // length)
-            tokens = np.zeros((rows, length), np.int32)
-            real = np.zeros((rows, length), bool)
-            for row, position in enumerate(positions):
-                tokens[row, : len(ids[position])] = ids[position]
-                real[row, : len(ids[position])] = True
-            vectors = np.asarray(self._program(tokens, real))[: len(positions)]
+            tokens = pad([ids[position] for position in positions], rows, length)
+            vectors = np.asarray(self._program(tokens.ids, tokens.real))[: tokens.filled]
             yield [texts[position] for position in positions], vectors
+
+    def live(self, progress: ProgressFactory) -> Live:
+        """The encoder's parts, on the device: rows padded to a power of two, lengths as in batches."""
+        tokenizer = wordpiece.load(self.max_tokens, progress)
+
+        def tokenise(texts: Sequence[str]) -> Tokens:
+            ids = [one.ids for one in tokenizer.encode_batch_fast(list(texts))]
+            longest = max(map(len, ids))
+            rows = 1 << (len(ids) - 1).bit_length()
+            return pad(ids, rows, next(length for length in LENGTHS if length >= longest))
+
+        return Live(tokenise, _encode, jax.device_put(weights(progress)))
 
 
 def build(

@@ -20,9 +20,10 @@ from rag_lab.economy.prices import Prices, api_calls
 from rag_lab.encoder.wordpiece import count_tokens
 from rag_lab.errors import DataError
 from rag_lab.l1_retrieval.hybrid import Hybrid
+from rag_lab.l2_domain.signature import UNKNOWN, Detector, Labelled
 from rag_lab.study import Search
 from rag_lab.tracking.jsonl import Events
-from rag_lab.types import Collection, Dataset, Detector, Encoder, ProgressFactory, Query
+from rag_lab.types import Collection, Dataset, Encoder, ProgressFactory, Query
 
 CACHE = Path("runs/.cache")
 STUDIES = Path("runs/studies.db")
@@ -121,8 +122,15 @@ def _join(
         _both_splits(collection, test[domain == number])
 
     embedded = np.concatenate([each[rows] for each, rows in zip(vectors, judged, strict=True)])
-    detected = np.asarray(lab.detector.detect(embedded[~test], domain[~test], embedded))
-    tokens = count_tokens([query.text for query in queries], lab.progress)
+    texts = [query.text for query in queries]
+    train = Labelled(
+        texts=[text for text, held in zip(texts, test, strict=True) if not held],
+        vectors=embedded[~test],
+        domain=domain[~test],
+        passages=[[passage.indexed_text for passage in one.passages] for one in collections],
+    )
+    detected = lab.detector.fit(train, live=None)(texts, embedded).domain
+    tokens = count_tokens(texts, lab.progress)
     stacked = {
         metric: np.concatenate(
             [getattr(baked[one.domain], field)[rows] for one, rows in zip(collections, judged, strict=True)]
@@ -134,7 +142,7 @@ def _join(
     return Table(
         queries=queries,
         domain=domain,
-        context=np.where(detected < 0, len(collections), detected).astype(np.int32),
+        context=np.where(detected == UNKNOWN, len(collections), detected).astype(np.int32),
         test=test,
         cluster=np.array([query.cluster for query in queries]),
         metrics=stacked,

@@ -1,29 +1,20 @@
-"""Domain detection in one batch: the nearest centroid of the train queries' vectors. It never abstains."""
+"""Domain detection in batches: the nearest centroid of the train queries' vectors, in one compiled program."""
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int
+from typing import Annotated
 
-from rag_lab.kernels.centroid import centroids, nearest
+from pydantic import Field
 
-
-class Batched:
-    """The detector stage."""
-
-    def detect(
-        self,
-        train: Float[np.ndarray, "train dimensions"],
-        domains: Int[np.ndarray, " train"],
-        queries: Float[np.ndarray, "queries dimensions"],
-    ) -> Int[np.ndarray, " queries"]:
-        """The domain index of each query, learned from the train queries' vectors and their domains."""
-        centres = centroids(jnp.asarray(train), jnp.asarray(domains), int(domains.max()) + 1)
-        return np.asarray(jax.jit(jax.vmap(nearest, in_axes=(0, None)))(queries, centres))
+from rag_lab.l2_domain.embedded import CENTROID, Embedded
 
 
-def build() -> Batched:
-    """The detector; it has nothing to set."""
-    return Batched()
+def build(
+    *, precision: Annotated[float, Field(ge=0, le=1)], max_batch: Annotated[int, Field(ge=1, le=4096)]
+) -> Embedded:
+    """The detector.
+
+    precision: the share of its answers that must be right, or it is silent (from train); 0 never is.
+    max_batch: texts that one call of the program takes at most.
+    """
+    return Embedded(CENTROID, precision, max_batch)

@@ -1,24 +1,32 @@
-"""No domain detection: it abstains on every query, so per-domain policies act on their pooled prior."""
+"""No domain detection: it is silent on every query, so per-domain policies act on their pooled prior."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+
+from rag_lab.encoder.live import Live
+from rag_lab.l2_domain.signature import UNKNOWN, Labelled, Signature
 
 
-class Abstain:
-    """The detector stage."""
+class Silent(NamedTuple):
+    """The detector stage, and once fitted the detector itself. classes: how many domains there are."""
 
-    def detect(
-        self,
-        train: Float[np.ndarray, "train dimensions"],
-        domains: Int[np.ndarray, " train"],
-        queries: Float[np.ndarray, "queries dimensions"],
-    ) -> Int[np.ndarray, " queries"]:
-        """-1, which says 'unknown', for every query."""
-        return np.full(len(queries), -1, np.int32)
+    classes: int
+
+    def fit(self, train: Labelled, live: Live | None) -> Silent:
+        """Count the domains."""
+        return Silent(len(train.passages))
+
+    def __call__(self, texts: Sequence[str], vectors: Float[np.ndarray, "Q D"] | None = None) -> Signature:
+        """Every domain is as likely as the others, and none is chosen."""
+        even = np.full((len(texts), self.classes), 1 / self.classes)
+        return Signature(even, np.full(len(texts), UNKNOWN), even[:, 0])
 
 
-def build() -> Abstain:
+def build() -> Silent:
     """The detector; it has nothing to set."""
-    return Abstain()
+    return Silent(0)
