@@ -13,7 +13,9 @@ so a study that was interrupted ends like one that was not.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -100,6 +102,14 @@ def _judged(train: Train, search: Search, domain: int) -> Int[np.ndarray, " judg
     return random.permutation(members)[: search.per_domain]
 
 
+def _connect(storage: Path) -> sqlite3.Connection:
+    """SQLite with a write-ahead log: survives being killed as before, and waits for the disk far less."""
+    connection = sqlite3.connect(storage, timeout=60, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
+
+
 def run(
     storage: Path,
     name: str,
@@ -125,7 +135,9 @@ def run(
         return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, trial]).generate_state(1)[0]))
 
     study = optuna.create_study(
-        storage=f"sqlite:///{storage}",
+        storage=optuna.storages.RDBStorage(
+            f"sqlite:///{storage}", engine_kwargs={"creator": partial(_connect, storage)}
+        ),
         study_name=name,
         direction="maximize",
         load_if_exists=True,

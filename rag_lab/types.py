@@ -46,6 +46,28 @@ class Query(NamedTuple):
     cluster: int = -1
 
 
+class Answer(NamedTuple):
+    """What is said, and the ids of the passages that it cites."""
+
+    text: str
+    citations: tuple[str, ...]
+
+
+class Trace(NamedTuple):
+    """Where the time of one answer went, in milliseconds. All members of a batch waited for the whole batch.
+
+    l2: embedding and domain detection. l1: search. l3: the answer. l4: choosing α and learning from feedback.
+    filter: judging the feedback, apart from l4. e2e: from the call to its return.
+    """
+
+    l1_ms: float
+    l2_ms: float
+    l3_ms: float
+    l4_ms: float
+    filter_ms: float
+    e2e_ms: float
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
     """One domain: its passages, its queries, and who is relevant to whom.

@@ -12,20 +12,19 @@ import pytest
 
 @pytest.fixture
 def alike() -> Callable[..., None]:
-    """alike(kernel, examples): the kernel on each example, eager, jitted, and vmapped under jit, gives the same.
+    """alike(kernel, examples): eager, jitted, and vmapped under jit, the kernel gives the same.
 
-    examples: tuples of arguments, all of the same shapes.
+    examples: tuples of arguments, all of the same shapes; the first is the one that is tried eagerly.
     """
 
     def check(kernel: Callable[..., Any], examples: list[tuple[Any, ...]], rtol: float = 1e-5) -> None:
-        eager = [kernel(*example) for example in examples]
         jitted = [jax.jit(kernel)(*example) for example in examples]
         mapped = jax.jit(jax.vmap(kernel))(*jax.tree.map(lambda *each: jax.numpy.stack(each), *examples))
-        for number, expected in enumerate(eager):
-            leaves = jax.tree.leaves(expected)
-            for others in (jitted[number], jax.tree.map(lambda x, n=number: x[n], mapped)):
-                for leaf, other in zip(leaves, jax.tree.leaves(others), strict=True):
-                    assert leaf.dtype == other.dtype
-                    np.testing.assert_allclose(other, leaf, rtol=rtol, atol=1e-6)
+        pairs = [(jitted[0], kernel(*examples[0]))]
+        pairs += [(one, jax.tree.map(lambda x, n=n: x[n], mapped)) for n, one in enumerate(jitted)]
+        for expected, found in pairs:
+            for leaf, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+                assert leaf.dtype == other.dtype and leaf.shape == other.shape
+                np.testing.assert_allclose(other, leaf, rtol=rtol, atol=1e-6)
 
     return check

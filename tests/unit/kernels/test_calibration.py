@@ -16,7 +16,9 @@ def test_the_error_of_worked_bins() -> None:
     """Two in the bin of 0.95, one of them right; two in that of 0.55, both right: (0.9 + 0.9) / 4."""
     confidence = jnp.array([0.95, 0.95, 0.55, 0.55])
     right = jnp.array([True, False, True, True])
-    assert float(expected_calibration_error(confidence, right)) == pytest.approx((2 * 0.45 + 2 * 0.45) / 4, abs=1e-6)
+    assert float(expected_calibration_error(confidence, right)) == pytest.approx(
+        (2 * 0.45 + 2 * 0.45) / 4, abs=1e-6
+    )
 
 
 def test_the_temperature_is_that_of_the_labels() -> None:

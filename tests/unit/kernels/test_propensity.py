@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import NormalDist
 
+import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_ndtr
 
-from rag_lab.kernels.propensity import propensity
+from rag_lab.kernels import propensity as kernel
 
 ARMS = 5
+propensity = jax.jit(kernel.propensity)
 means = arrays(np.float32, ARMS, elements=st.floats(0, 1, width=32, allow_subnormal=False))
 deviations = arrays(np.float32, ARMS, elements=st.floats(0.0625, 1, width=32))
 
@@ -105,9 +107,9 @@ def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
         (jnp.array(random.random(ARMS), jnp.float32), jnp.array(random.random(ARMS) + 0.1, jnp.float32))
         for _ in range(3)
     ]
-    alike(propensity, examples, rtol=1e-4)
+    alike(kernel.propensity, examples, rtol=1e-4)
 
 
 def test_shapes_are_checked() -> None:
     with pytest.raises(jaxtyping.TypeCheckError):
-        propensity(jnp.ones(3), jnp.ones(1))
+        kernel.propensity(jnp.ones(3), jnp.ones(1))

@@ -23,7 +23,7 @@ def arms(mean: float = 0.5, strength: float = 2.0, reward_sd: float = 0.4) -> Ar
     return Arms(jnp.full(ARMS, mean), jnp.full(ARMS, strength), jnp.float32(reward_sd))
 
 
-_observe = jax.jit(observe)
+_observe, _draw = jax.jit(observe), jax.jit(draw)
 
 
 def after(seen: list[tuple[int, float]], start: Arms) -> Arms:
@@ -62,7 +62,7 @@ def test_draw_takes_the_largest_sample() -> None:
         key = jax.random.key(number)
         normals = np.asarray(jax.random.normal(key, (ARMS,)), np.float64)
         samples = np.array([0.1, 0.4, 0.2, 0.3]) + 0.4 / np.sqrt([1, 9, 2, 4]) * normals
-        assert int(draw(key, belief)) == samples.argmax()
+        assert int(_draw(key, belief)) == samples.argmax()
 
 
 def test_a_sure_belief_is_followed() -> None:
@@ -82,11 +82,10 @@ def test_the_naive_loop_agrees() -> None:
     random = np.random.default_rng(0)
     rewards, stream = random.random((10, ARMS)), random.integers(0, 10, 60)
     keys = jax.random.split(jax.random.key(3), len(stream))
-    normals = np.array([jax.random.normal(key, (ARMS,)) for key in keys])
+    normals = np.asarray(jax.vmap(lambda key: jax.random.normal(key, (ARMS,)))(keys))
     belief, actions = arms(0.6, 3.0), []
-    step = jax.jit(lambda key, belief: draw(key, belief))
     for key, query in zip(keys, stream, strict=True):
-        actions.append(int(step(key, belief)))
+        actions.append(int(_draw(key, belief)))
         belief = _observe(belief, jnp.int32(actions[-1]), jnp.float32(rewards[query, actions[-1]]))
     expected, mean, pulls = reference.thompson_run(rewards, stream, 0.6, 3.0, 0.4, normals)
     assert actions == expected.tolist()

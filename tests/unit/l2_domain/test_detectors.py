@@ -1,4 +1,4 @@
-"""What every detector promises, and what the centroids and silence are; accuracy on real text is the runs' matter."""
+"""What every detector promises, and what centroids and silence are. Accuracy on real text is for the runs."""
 
 from __future__ import annotations
 

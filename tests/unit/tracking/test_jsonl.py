@@ -92,7 +92,7 @@ def test_without_a_tracker_nothing_is_recorded(tmp_path: Path, monkeypatch: pyte
     tracker = build()
     run = RunInfo("week2", "name", tmp_path, {}, {}, DatasetInfo("data", "0" * 64, "packaged", {}))
     assert tracker.start(run) is None
-    tracker.variants({"static": {"retrieval/recall_at_10": 0.5}}, {})
+    tracker.variants({"static": {"retrieval/recall_at_10": 0.5}}, {}, None)
     tracker.curve("static", "bandit/cumulative_regret", [0], [1.0])
     tracker.finish({}, tmp_path, "finished")
     assert tracker.sweep_parent("week2", "sweep", {}) is None

@@ -47,6 +47,7 @@ def recorded(run_folder: Path) -> str:
         tracker.variants(
             {"thompson": {RECALL: 0.75, "cost/usd_per_1k_queries": math.nan}, "static": {RECALL: 0.5}},
             {"thompson": {"optuna.trial": "3"}},
+            "static",
         )
         tracker.finish({RECALL: 0.75, "error_rate": math.inf}, run_folder, "finished")
         return run_id
@@ -108,7 +109,9 @@ def test_more_than_a_batch_of_everything(recorded: str, run_folder: Path) -> Non
     params = {"long": "x" * 7000, "odd key, né=1": 1, "many": {f"n{n}": n for n in range(250)}}
     run_id = tracker.start(new_run(params=params, tags={f"tag{n}": "y" * 9000 for n in range(3)}))
     tracker.variants(
-        {"static": {f"metric/{n}": n for n in range(2100)}}, {"static": {f"tag{n}": "z" for n in range(120)}}
+        {"static": {f"metric/{n}": n for n in range(2100)}},
+        {"static": {f"tag{n}": "z" for n in range(120)}},
+        None,
     )
     tracker.curve("static", REGRET, range(2000), [float(n) for n in range(2000)])
     tracker.finish({}, run_folder, "finished")
@@ -139,7 +142,7 @@ def test_short_curves_are_kept_whole(recorded: str, run_folder: Path) -> None:
 def test_a_run_that_ends_badly_says_so(recorded: str, run_folder: Path, status: str, shown: str) -> None:
     tracker = new_tracker()
     run_id = tracker.start(new_run())
-    tracker.variants({"static": {RECALL: 0.5}}, {})
+    tracker.variants({"static": {RECALL: 0.5}}, {}, None)
     tracker.finish({}, run_folder, status)
     assert client().get_run(run_id).info.status == shown
     assert children(run_id)["static"].info.status == shown

@@ -116,7 +116,7 @@ tracker.open_command()
 assert not {"mlflow", "sqlalchemy", "pandas"} & set(sys.modules)
 Path("summary.json").touch()
 tracker.start(RunInfo("week2", "name", Path("runs"), {"a": 1}, {}, DatasetInfo("data", "0" * 64, "x", {})))
-tracker.variants({"static": {"recall": 0.5}}, {})
+tracker.variants({"static": {"recall": 0.5}}, {}, None)
 tracker.finish({}, Path(), "finished")
 from mlflow.telemetry import get_telemetry_client
 assert get_telemetry_client() is None
@@ -179,7 +179,7 @@ def test_a_server_takes_the_run_and_its_files(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     tracker = new_tracker()
     run_id = tracker.start(new_run())
-    tracker.variants({"static": {RECALL: 0.5}}, {})
+    tracker.variants({"static": {RECALL: 0.5}}, {}, None)
     tracker.curve("static", REGRET, [1, 2], [0.1, 0.2])
     tracker.finish({RECALL: 0.5}, here, "finished")
     assert client().get_run(run_id).data.metrics == {RECALL: 0.5}

@@ -1,0 +1,116 @@
+"""From texts and vectors to pools, and on to metrics, held against the naive implementation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from doubles import Bars, collection
+
+from rag_lab import bake, wiring
+from rag_lab.errors import ConfigError
+from rag_lab.kernels.pool import Pool
+from rag_lab.l1_retrieval import hybrid
+from rag_lab.types import Collection
+
+NODE = {"_target_": "rag_lab.l1_retrieval.hybrid.build", "pool": 9, "k1": 1.5, "b": 0.75}
+PASSAGES, QUERIES, SIZE = 70, 23, 9
+RANDOM = np.random.default_rng(0)
+WORDS = [f"word{number}" for number in range(60)]
+SHARES = 1 / np.arange(1, 61) / (1 / np.arange(1, 61)).sum()  # as words are: few frequent, many rare
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+TEXTS = [" ".join(RANDOM.choice(WORDS, size, p=SHARES)) for size in RANDOM.integers(3, 40, PASSAGES)]
+ASKED = [" ".join(RANDOM.choice(WORDS, size, p=SHARES)) for size in RANDOM.integers(1, 8, QUERIES)]
+ASKED[4] = "nothing in common"
+QRELS = [
+    dict(zip(RANDOM.choice(PASSAGES, 5, replace=False).tolist(), (1, 2, 0, 1, 3), strict=True)) for _ in ASKED
+]
+CORPUS = unit(RANDOM.normal(size=(PASSAGES, 16)) + 0.5)
+VECTORS = unit(RANDOM.normal(size=(QUERIES, 16)) + 0.5)
+
+
+@pytest.fixture(scope="module")
+def domain() -> Collection:
+    return collection(TEXTS, ASKED, QRELS)
+
+
+@pytest.fixture(scope="module")
+def pools(domain: Collection) -> Pool:
+    return wiring.build(NODE, "retriever").candidates(domain, CORPUS, VECTORS, Bars())
+
+
+def test_the_naive_pools_agree(pools: Pool) -> None:
+    assert pools.passage.shape == pools.real.shape == (QUERIES, 2 * SIZE)
+    dense = VECTORS.astype(np.float64) @ CORPUS.astype(np.float64).T
+    for query, text in enumerate(ASKED):
+        lexical = reference.bm25_scores(text, TEXTS)
+        real = pools.real[query]
+        members = reference.pool(lexical, dense[query], SIZE)
+        assert pools.passage[query, real].tolist() == members, query
+        np.testing.assert_allclose(pools.lexical[query, real], lexical[members], rtol=1e-5)
+        np.testing.assert_allclose(pools.dense[query, real], dense[query, members], atol=1e-6)
+
+
+def test_from_text_to_metrics_the_naive_implementation_agrees(domain: Collection, pools: Pool) -> None:
+    """Every query, every α, three metrics."""
+    expected = reference.evaluate(TEXTS, ASKED, QRELS, CORPUS, VECTORS, bake.ALPHAS, SIZE)
+    baked = bake.score(domain, pools)
+    for field, name in (("recall", "recall_at_10"), ("ndcg", "ndcg_at_10"), ("mrr", "mrr_at_10")):
+        np.testing.assert_allclose(getattr(baked, field), expected[name], atol=1e-6)
+    assert len(np.unique(baked.ndcg.mean(axis=0))) > 5  # the α do differ here
+
+
+def test_a_title_is_part_of_the_text(domain: Collection) -> None:
+    titled = domain.passages[0]._replace(title="mistletoe")
+    one = Collection(
+        domain.domain, (titled, *domain.passages[1:]), domain.queries[:1], domain.qrels, PASSAGES, QUERIES
+    )
+    asked = Collection(
+        one.domain, one.passages, (domain.queries[0]._replace(text="mistletoe"),), one.qrels, PASSAGES, QUERIES
+    )
+    found = wiring.build(NODE, "retriever").candidates(asked, CORPUS, VECTORS[:1], Bars())
+    scored = found.passage[0, found.lexical[0] > 0]
+    assert set(scored.tolist()) == {0}
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """One entry for each compilation of the search."""
+    seen: list[Any] = []
+    real = hybrid.pool
+    monkeypatch.setattr(hybrid, "pool", lambda *arguments: seen.append(1) or real(*arguments))
+    return seen
+
+
+def test_blocks_share_one_program_and_change_nothing(
+    domain: Collection, pools: Pool, traced: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """23 queries in blocks of five, the last of three: one compilation, the same pools, every query counted."""
+    monkeypatch.setattr(hybrid, "BLOCK_QUERIES", 5)
+    bars = Bars()
+    found = wiring.build(NODE, "retriever").candidates(domain, CORPUS, VECTORS, bars)
+    assert len(traced) == 1
+    assert (found.passage == pools.passage).all() and (found.real == pools.real).all()
+    np.testing.assert_allclose(found.dense, pools.dense, atol=1e-6)
+    assert [(bar.what, bar.total, bar.done, bar.unit) for bar in bars.opened] == [
+        ("search healthcare", 23, 23, "queries")
+    ]
+
+
+def test_a_pool_larger_than_the_corpus_takes_it_all(domain: Collection) -> None:
+    found = wiring.build(NODE | {"pool": 100}, "retriever").candidates(domain, CORPUS, VECTORS, Bars())
+    assert found.passage.shape == (QUERIES, 2 * PASSAGES)
+    assert (found.real.sum(axis=1) == PASSAGES).all()
+
+
+@pytest.mark.parametrize(("key", "value"), [("pool", 0), ("k1", -1.0), ("b", 1.5), ("pool", "many")])
+def test_values_that_are_not_allowed(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^retriever\.{key}: given "):
+        wiring.build(NODE | {key: value}, "retriever")
