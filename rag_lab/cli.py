@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
@@ -26,6 +27,8 @@ from rag_lab.explain import explain
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+MAX_SEED = 2**31
+RETRY_S = 0.01
 LOG_COLUMNS = 100  # of a log file, which has no width of its own
 FAULT, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _statuses: list[int] = []  # of the jobs of this process
@@ -44,7 +47,7 @@ class Sweep(Callback):
         content: Any = OmegaConf.to_container(config, resolve=False)
         name = (content.get("experiment") or {}).get("name")
         if name is None:
-            raise ConfigError(_no_experiment())
+            return  # every job will say so
         tracker = wiring.build(content["tracking"], "tracking")
         _sweep.update(
             tracker=tracker,
@@ -53,7 +56,8 @@ class Sweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Close the parent run."""
-        _sweep["tracker"].end_sweep(_sweep["run"], "failed" if any(_statuses) else "finished")
+        if _sweep:
+            _sweep.pop("tracker").end_sweep(_sweep.pop("run"), "failed" if any(_statuses) else "finished")
 
 
 def job(cfg: DictConfig) -> None:
@@ -74,7 +78,7 @@ def job(cfg: DictConfig) -> None:
             if not (folder / "summary.json").exists():
                 (folder / "failure.txt").write_text(f"{error}\n", encoding="utf-8")
             raise
-        if status == BAD_INPUT:
+        if status == BAD_INPUT or (status == INTERRUPTED and not (folder / "summary.json").exists()):
             _remove(folder)
 
 
@@ -87,6 +91,8 @@ def _run(cfg: DictConfig, own: Any, folder: Path) -> None:
     if cfg.get("experiment") is None:
         raise ConfigError(_no_experiment())
     content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    if not 0 <= content["seed"] < MAX_SEED:
+        raise ConfigError(f"seed: given {content['seed']}; allowed: 0 to {MAX_SEED - 1}")
     for key in content:
         if key not in config.KEYS:
             raise ConfigError(wiring.unknown(key, key, config.KEYS))
@@ -126,10 +132,8 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints errors itself, on many lines
     import hydra
 
-    def interrupt(signal_number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)  # so that a killed run is recorded, and leaves no temporary file
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, _interrupt)  # so that a killed run is recorded, and leaves no temporary file
     config.register()
     application = hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(job)
     try:
@@ -140,7 +144,21 @@ def main() -> None:
         if not any(_statuses):
             debug = any(one.lstrip("+") == "debug=true" for one in sys.argv)
             _statuses.append(report(error, debug=debug))
+    finally:
+        if _sweep.get("run") is not None:  # Hydra does not end a sweep that was interrupted
+            _sweep.pop("tracker").end_sweep(_sweep.pop("run"), "killed")
     sys.exit(max(_statuses, default=0))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt where it can be caught: within JAX's garbage collection callback it is lost."""
+    where = frame
+    while where is not None:
+        if where.f_code.co_name == "_xla_gc_callback":
+            signal.setitimer(signal.ITIMER_REAL, RETRY_S)  # comes back as SIGALRM
+            return
+        where = where.f_back
+    raise KeyboardInterrupt
 
 
 def _no_experiment() -> str:

@@ -22,6 +22,9 @@ def explain(error: BaseException) -> str | None:
         return _omegaconf(cause, str(error))
     if isinstance(error, OverrideParseException):
         return f"'{error.override}' cannot be read; write key=value, and quote lists for the shell: 'key=[a,b]'"
+    if "Ambiguous value" in str(error):
+        key = re.search(r"for argument '([^'=]+)=", str(error))
+        return f"{key[1] if key else 'a value'}: given several values; to run each of them add --multirun"
     if isinstance(error, HydraException):
         return _first_line(str(error))
     return None

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -59,21 +60,32 @@ class Tuned(NamedTuple):
 def tune(storage: Path, train: Train, search: Search, per_domain: bool, budget: Budget) -> Tuned:
     """The best action in every context: domains in order, then the one for an unknown domain.
 
-    per_domain=False finds one action for the mean over domains; True finds one for each domain, and takes the
-    mean's for the unknown one.
+    per_domain=False finds one action for the mean over domains; True finds one for each domain.
     """
-    domains = int(train.domain.max()) + 1
-    pooled, name = _best(storage, train, search, list(range(domains)), budget)
+    domains = range(int(train.domain.max()) + 1)
     if not per_domain:
-        return Tuned(np.full(domains + 1, pooled), (name,))
-    each = [_best(storage, train, search, [one], budget) for one in range(domains)]
-    return Tuned(np.array([best for best, _ in each] + [pooled]), (*(own for _, own in each), name))
+        means, name = _tried(storage, train, search, list(domains), budget)
+        return Tuned(np.full(len(domains) + 1, _best(means, train.actions)), (name,))
+    each = [_tried(storage, train, search, [domain], budget) for domain in domains]
+    # The unknown domain costs no further budget: its action is the best for the mean of what was bought anyway.
+    shared = set.intersection(*(set(means) for means, _ in each))
+    pooled = {action: float(np.mean([means[action] for means, _ in each])) for action in shared}
+    chosen = [_best(means, train.actions) for means, _ in each]
+    unknown = _best(pooled, train.actions) if pooled else int(np.median(chosen))
+    return Tuned(np.array([*chosen, unknown]), tuple(name for _, name in each))
 
 
-def _best(storage: Path, train: Train, search: Search, domains: list[int], budget: Budget) -> tuple[int, str]:
-    """The best action for the mean over these domains, and the name of the study that found it."""
+def _best(means: Mapping[int, float], actions: Float[np.ndarray, " A"]) -> int:
+    """The action with the best mean reward; ties to the α nearest 0.5."""
+    return max(means, key=lambda action: (round(means[action], 9), -abs(actions[action] - 0.5)))
+
+
+def _tried(
+    storage: Path, train: Train, search: Search, domains: list[int], budget: Budget
+) -> tuple[dict[int, float], str]:
+    """Mean reward of every action tried, as a mean over these domains, and the name of the study that tried."""
     if budget == "judged":
-        judged = [_judged(train, search, one) for one in domains]
+        judged = [_judged(train, search, domain) for domain in domains]
 
         def judge(action: int, trial: int) -> float:
             return float(np.mean([train.rewards[queries, action].mean() for queries in judged]))
@@ -83,16 +95,32 @@ def _best(storage: Path, train: Train, search: Search, domains: list[int], budge
 
         def pull(action: int, trial: int) -> float:
             random = np.random.default_rng([search.seed, trial, *domains])
-            drawn = [random.choice(np.flatnonzero(train.domain == one), search.pulls_per_trial) for one in domains]
+            left = search.per_domain - trial * search.pulls_per_trial
+            size = min(search.pulls_per_trial, left)
+            drawn = [random.choice(np.flatnonzero(train.domain == domain), size) for domain in domains]
             return float(np.mean([train.rewards[queries, action].mean() for queries in drawn]))
 
-        trials, objective = search.per_domain // search.pulls_per_trial, pull
+        trials, objective = -(-search.per_domain // search.pulls_per_trial), pull
     what = f"{budget}-{'-'.join(map(str, domains))}-{'-'.join(map(str, search))}-{train.identity}"
     name = f"static-{budget}-{hashlib.sha256(what.encode()).hexdigest()[:24]}"
-    tried = run(storage, name, train.actions, objective, trials, search.seed, grid=budget == "judged")
-    means = {action: np.mean(values) for action, values in tried.items()}
-    best = max(means, key=lambda action: (round(float(means[action]), 9), -abs(train.actions[action] - 0.5)))
-    return best, name
+    with _alone(storage):
+        tried = run(storage, name, train.actions, objective, trials, search.seed, grid=budget == "judged")
+    return {action: float(np.mean(values)) for action, values in tried.items()}, name
+
+
+@contextmanager
+def _alone(storage: Path) -> Iterator[None]:
+    """Wait until no other process tunes: it would take this one's open trial for one left by an interruption.
+
+    The lock is a transaction on a file of its own, which ends with the process however that ends.
+    """
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    lock = sqlite3.connect(storage.with_suffix(".lock"), timeout=600, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+    finally:
+        lock.close()
 
 
 def _judged(train: Train, search: Search, domain: int) -> Int[np.ndarray, " judged"]:

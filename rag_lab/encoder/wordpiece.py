@@ -25,7 +25,7 @@ def load(max_tokens: int | None, progress: ProgressFactory) -> Tokenizer:
     return tokenizer
 
 
-def count_tokens(texts: Sequence[str], progress: ProgressFactory) -> Int[np.ndarray, texts]:
+def count_tokens(texts: Sequence[str], progress: ProgressFactory) -> Int[np.ndarray, " texts"]:
     """How many tokens each text holds, uncut and without special tokens: what a provider would bill."""
     encoded = load(None, progress).encode_batch_fast(list(texts), add_special_tokens=False)
     return np.array([len(one.ids) for one in encoded], np.int64)

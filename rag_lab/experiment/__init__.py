@@ -23,6 +23,8 @@ from rag_lab.tracking.progress import Bars
 from rag_lab.tracking.tracker import DatasetInfo, RunInfo, Status, Tracker
 from rag_lab.types import Dataset
 
+RESERVED = {"mean", "otherwise", "all"}
+
 
 class Job(NamedTuple):
     """What is to be run. config: resolved; choices: each group's variant; name: of the run, among its siblings."""
@@ -47,6 +49,10 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     events.emit("started", experiment=stages["experiment"].name, command=job.command)
     progress = Bars(console, events)
     dataset: Dataset = stages["data"](int(job.config["seed"]), progress)
+    for reserved in RESERVED & set(dataset.domains):
+        raise ConfigError(f"a domain is called '{reserved}', which the results use for themselves; rename it")
+    if getattr(stages["experiment"], "needs_data", True) and not dataset.collections:
+        raise ConfigError(f"data={dataset.name} has no domain, and this experiment needs one; give data=packaged")
     events.emit("data", name=dataset.name, fingerprint=dataset.fingerprint)
     lab = Lab(
         config=job.config,
@@ -60,7 +66,6 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         search=stages["search"],
         progress=progress,
         events=events,
-        console=console,
     )
     stages["experiment"].check(lab)
     _keep_compilations()
@@ -73,7 +78,6 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     )
     _write_text(job.folder / "data_card.md", dataset.card)
     head["run_id"] = tracker.start(_info(job, stages["experiment"].name, head, dataset)) or head["run_id"]
-    _point_latest(job.folder)
     try:
         findings = stages["experiment"].execute(lab)
         document = summary.compose(head | {"status": "finished", "duration_s": time.monotonic() - clock}, findings)
@@ -92,6 +96,7 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         raise
     events.emit("finished", metrics=dict(findings.metrics))
     tracker.finish(findings.metrics, job.folder, "finished")
+    _point_latest(job.folder)
     terminal.show(found, console)
     _sign_off(job, head, tracker, console)
     missed = [row.id for row in findings.targets if row.verdict == "missed"]
@@ -111,7 +116,7 @@ def _head(job: Job, experiment: str, dataset: Dataset, started: datetime) -> dic
     """What summary.json says of a run however it ends."""
     return {
         "schema": summary.SCHEMA,
-        "run_id": f"{experiment}-{job.folder.name}",
+        "run_id": "-".join(job.folder.parts[1:]),
         "experiment": experiment,
         "status": "failed",
         "started_at": started.isoformat(timespec="seconds"),
@@ -128,13 +133,13 @@ def _head(job: Job, experiment: str, dataset: Dataset, started: datetime) -> dic
 
 def _info(job: Job, experiment: str, head: Mapping[str, Any], dataset: Dataset) -> RunInfo:
     tags = {
-        "git.sha": str(head["git"]["sha"]),
-        "git.dirty": str(head["git"]["dirty"]).lower(),
         "config.hash": str(head["config_hash"]),
         "data.hash": dataset.fingerprint,
         "seed": str(head["seed"]),
         "device": str(head["device"]),
     }
+    if head["git"]["sha"] is not None:
+        tags |= {"git.sha": head["git"]["sha"], "git.dirty": str(head["git"]["dirty"]).lower()}
     source = ", ".join(f"{key}={value}" for key, value in dict(job.config["data"].get("domains", {})).items())
     data = DatasetInfo(dataset.name, dataset.fingerprint, source or dataset.name, head["data"]["domains"])
     return RunInfo(experiment, job.name, job.folder, job.config, tags, data, job.parent_run_id)

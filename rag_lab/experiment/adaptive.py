@@ -19,7 +19,7 @@ from rag_lab.errors import ConfigError
 from rag_lab.experiment import curves, outputs, verdicts
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
-from rag_lab.experiment.variants import Variant, candidates, run_all
+from rag_lab.experiment.variants import Variant, candidates, run_all, standing
 from rag_lab.l4_feedback.policy import Budget, Ceiling, Policy, Setting
 from rag_lab.metrics.significance import Comparison, Estimate, Pair, Resampler, compare
 
@@ -42,6 +42,10 @@ class Adaptive(NamedTuple):
 
     def check(self, lab: Lab) -> None:
         """ConfigError where a policy cannot start on this data; costs nothing, so it comes before all work."""
+        for name in self.primary_references:
+            standing(name)
+        for collection in lab.dataset.collections:
+            lab.encoder.check(collection, lab.progress)
         setting = self._setting(lab, lambda per_domain, budget: np.zeros(len(lab.dataset.domains) + 1, np.int64))
         for one in candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"]):
             if isinstance(one.policy, Policy):
@@ -75,23 +79,26 @@ class Adaptive(NamedTuple):
             metrics[name] |= one
         closed = verdicts.gap_closed(estimates, treatment, reference)
         metrics[treatment] |= closed
-        detected = table.context[test] == table.domain[test]
-        overall = metrics[treatment] | {"detector/accuracy": float(detected.mean())}
+        spoken = table.context < len(lab.dataset.domains)
+        accuracy = {"detector/accuracy": float((table.context[test] == table.domain[test]).mean())}
+        overall = metrics[treatment] | (accuracy if spoken.any() else {})
         judged = verdicts.Measured(
-            treatment,
-            reference,
-            estimates,
-            comparisons,
-            learning.convergence,
-            lab.dataset.domains,
-            self._cost_changes(lab, table, variants, treatment),
+            treatment=treatment,
+            reference=reference,
+            estimates=estimates,
+            comparisons=comparisons,
+            convergence=learning.convergence,
+            domains=lab.dataset.domains,
+            cost_changes=self._cost_changes(lab, table, variants, treatment),
+            fewest_clusters=resampler.fewest_clusters,
+            gap_closed=closed,
         )
         outputs.write(lab, table, variants, treatment, setting, stream[: self.logged_seeds], self.ranking_depth)
         return Findings(
             metrics=overall,
             variants=metrics,
             comparisons=comparisons,
-            targets=verdicts.judge(judged, lab.choices),
+            targets=verdicts.judge(judged),
             curves=curves.collect(lab, table, variants, stream, learning, resampler, treatment, setting),
             notes=self._notes(lab, table, variants, reference),
             tags={
@@ -202,6 +209,13 @@ class Adaptive(NamedTuple):
     def _notes(self, lab: Lab, table: Table, variants: dict[str, Variant], reference: str | None) -> list[str]:
         """What a reader must know beside the numbers."""
         notes = list(lab.dataset.notes)
+        test = table.part(test=True)
+        for number, domain in enumerate(lab.dataset.domains):
+            clusters = len(np.unique(table.cluster[test[table.domain[test] == number]]))
+            if clusters < verdicts.FEW_CLUSTERS:
+                notes.append(
+                    f"{domain} has {clusters} clusters of test queries: too few for any interval to mean much."
+                )
         if table.unjudged:
             notes.append(f"{table.unjudged} queries without a relevant passage are left out of ranking metrics.")
         if any(one.path is not None for one in variants.values()):
@@ -219,7 +233,7 @@ class Adaptive(NamedTuple):
 
 def build(
     *,
-    name: str,
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")],
     question: str,
     seeds: Annotated[int, Field(ge=2, le=100_000)],
     logged_seeds: Annotated[int, Field(ge=1)],

@@ -61,12 +61,16 @@ def learning(
         if one.path is None:
             regret[name] = np.cumsum(np.full((1, length), _fixed_regret(one, table, train, means)), axis=1)
             continue
-        regret[name] = measure.cumulative_regret(np.asarray(one.path.action), means)
+        forgone = measure.cumulative_regret(np.asarray(one.path.action), means)
+        regret[name] = forgone.mean(axis=1)
         steps[name] = measure.steps_to_converge(np.asarray(one.path.greedy), true if one.true_domain else detected)
-        metrics[name] = {
-            "bandit/cumulative_regret": float(regret[name][:, -1].mean()),
-            "bandit/convergence_queries": float(np.median(np.minimum(steps[name], length))),
-        }
+        metrics[name] = _by_domain(
+            setting.domains,
+            {
+                "bandit/cumulative_regret": forgone[:, :, -1].mean(axis=0),
+                "bandit/convergence_queries": np.median(np.minimum(steps[name], length), axis=0),
+            },
+        )
     found = None
     if treatment in steps:
         for name, greedy, where in _contrasts(variants[treatment].policy, setting, table, stream, seed):
@@ -75,6 +79,14 @@ def learning(
     by = np.arange(1, length + 1)
     share = {name: measure.share_converged(one, by) for name, one in steps.items()}
     return Learning(metrics, found, regret, share, means)
+
+
+def _by_domain(domains: tuple[str, ...], metrics: Mapping[str, Float[np.ndarray, " D"]]) -> dict[str, float]:
+    """Each metric of each domain under its prefix, and without one the mean over domains."""
+    out = {name: float(values.mean()) for name, values in metrics.items()}
+    for number, domain in enumerate(domains):
+        out |= {f"{domain}/{name}": float(values[number]) for name, values in metrics.items()}
+    return out
 
 
 def online(
@@ -103,9 +115,9 @@ def online(
 def _fixed_regret(
     one: Variant, table: Table, train: Int[np.ndarray, " n"], means: Float[np.ndarray, "D A"]
 ) -> float:
-    """Expected reward forgone by a fixed policy in one round over the domains."""
+    """Expected reward that a fixed policy forgoes on one query, mean over domains."""
     own = one.values(table, RECALL)[0][train]
-    return float(sum(means[d].max() - own[table.domain[train] == d].mean() for d in range(len(means))))
+    return float(np.mean([means[d].max() - own[table.domain[train] == d].mean() for d in range(len(means))]))
 
 
 def _contrasts(
@@ -130,13 +142,13 @@ def _contrasts(
 
 def _convergence(treatment: str, steps: Mapping[str, Int[np.ndarray, "S D"]], length: int) -> Convergence:
     """Shares within EARLY queries; the interval is of the mean over seeds (normal approximation)."""
-    early = {name: (one <= EARLY).mean(axis=1) for name, one in steps.items()}
+    early = {name: (one <= min(EARLY, length)).mean(axis=1) for name, one in steps.items()}
     own = early[treatment]
     half = INTERVAL_95 * own.std(ddof=1) / np.sqrt(len(own))
     share = float(own.mean())
     median = float(np.median(np.minimum(steps[treatment], length)))
     contrasts = {name: float(one.mean()) for name, one in early.items() if name != treatment}
-    return Convergence(share, max(0.0, share - half), min(1.0, share + half), median, contrasts)
+    return Convergence(share, max(0.0, share - half), min(1.0, share + half), median, contrasts, length, len(own))
 
 
 def collect(
@@ -254,9 +266,15 @@ def _posteriors(
                 "prior_sd": prior_sd[number].tolist(),
                 "mean": end.mean[:, number].mean(axis=0).tolist(),
                 "sd": sd[:, number].mean(axis=0).tolist(),
-                "pull_share": (pulls[:, number].mean(axis=0) / pulls[:, number].sum(axis=1).mean()).tolist(),
+                "pull_share": _shares(np.asarray(pulls)[:, number]),
                 "true_mean": means[number].tolist(),
             }
             for number, domain in enumerate(domains)
         }
     return {"seeds": seeds, "variants": out}
+
+
+def _shares(pulls: Float[np.ndarray, "S A"]) -> list[float]:
+    """The mean share of each action; zeros where nothing was pulled, as where the detector is silent."""
+    total = float(pulls.sum())
+    return [float(count) / max(total, 1.0) for count in pulls.sum(axis=0)]

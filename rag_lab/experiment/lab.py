@@ -12,18 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from rich.console import Console
 
 from rag_lab import bake
 from rag_lab.data.fingerprint import fingerprint
 from rag_lab.economy.prices import Prices, api_calls
 from rag_lab.encoder.wordpiece import count_tokens
-from rag_lab.errors import DataError
 from rag_lab.l1_retrieval.hybrid import Hybrid
 from rag_lab.l2_domain.signature import UNKNOWN, Detector, Labelled
 from rag_lab.study import Search
 from rag_lab.tracking.jsonl import Events
-from rag_lab.types import Collection, Dataset, Encoder, ProgressFactory, Query
+from rag_lab.types import Dataset, Encoder, ProgressFactory, Query
 
 CACHE = Path("runs/.cache")
 STUDIES = Path("runs/studies.db")
@@ -44,7 +42,6 @@ class Lab:
     search: Callable[[int, int], Search]
     progress: ProgressFactory
     events: Events
-    console: Console
 
     @property
     def seed(self) -> int:
@@ -118,8 +115,6 @@ def _join(
     queries = tuple(one.queries[row] for one, rows in zip(collections, judged, strict=True) for row in rows)
     domain = np.repeat(np.arange(len(collections)), [len(rows) for rows in judged])
     test = np.array([query.split == "test" for query in queries])
-    for number, collection in enumerate(collections):
-        _both_splits(collection, test[domain == number])
 
     embedded = np.concatenate([each[rows] for each, rows in zip(vectors, judged, strict=True)])
     texts = [query.text for query in queries]
@@ -152,13 +147,3 @@ def _join(
         identity=bake.identity(*names, *(query.id for query in queries), repr(test.tolist())),
         unjudged=sum(len(one.queries) - len(rows) for one, rows in zip(collections, judged, strict=True)),
     )
-
-
-def _both_splits(collection: Collection, test: Bool[np.ndarray, " queries"]) -> None:
-    """DataError unless a collection has judged queries to learn from and to test on."""
-    for split, count in (("train", int((~test).sum())), ("test", int(test.sum()))):
-        if count == 0:
-            raise DataError(
-                f"domain '{collection.domain}' has no {split} query with a relevant passage; "
-                "give it more judged queries, raise data.max_queries, or leave the domain out"
-            )

@@ -106,8 +106,8 @@ def _parquet(path: Path, table: pa.Table) -> None:
 def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: int) -> None:
     """TREC run files, and the judgments to score them by. The score column is 1/rank: no tool re-sorts ties.
 
-    A learner has one ranking for each seed; its first seed's is written, as `<variant>.seed0.trec.gz`. A ceiling's
-    is the one that is best for recall@10.
+    A learner has a ranking for each seed: its first seed's is written, as `<variant>.seed0.trec.gz`. A ceiling has
+    one for each metric: that of recall is written, as `<variant>.recall_at_10.trec.gz`.
     """
     ids = [np.array([passage.id for passage in one.passages]) for one in lab.dataset.collections]
     tail = [f"{rank} {1 / rank:.6f}" for rank in range(1, depth + 1)]
@@ -126,8 +126,8 @@ def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: in
                     f"{head}{passage} {rest} {name}\n"
                     for passage, rest in zip(ids[number][places[places >= 0]], tail, strict=False)
                 ]
-        stem = name if len(one.actions[RECALL]) == 1 else f"{name}.seed0"
-        with atomic.write(lab.folder / "rankings" / f"{stem}.trec.gz") as temporary:
+        which = ".recall_at_10" if isinstance(one.policy, Ceiling) else ".seed0" if one.path is not None else ""
+        with atomic.write(lab.folder / "rankings" / f"{name}{which}.trec.gz") as temporary:
             temporary.write_bytes(gzip.compress("".join(lines).encode(), compresslevel=1, mtime=0))
     with atomic.write(lab.folder / "qrels.tsv") as temporary:
         judged = [

@@ -21,6 +21,7 @@ from rag_lab.metrics.targets import Judged
 from rag_lab.types import Dataset
 
 SCHEMA = 1
+CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("rag-lab", "jax", "numpy", "optuna", "bm25s", "tokenizers", "mlflow", "hydra-core")
 
 
@@ -66,8 +67,11 @@ def git() -> dict[str, Any]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
+    top = ask("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != CHECKOUT:
+        return {"sha": None, "dirty": None}  # installed, perhaps into somebody else's checkout
     sha = ask("rev-parse", "HEAD")
-    status = ask("status", "--porcelain", "--untracked-files=no")
+    status = ask("-C", top, "status", "--porcelain", "--", "rag_lab", "conf", "requirements.lock")
     return {"sha": sha, "dirty": None if sha is None or status is None else bool(status)}
 
 

@@ -15,23 +15,30 @@ NOT_WORSE = -0.02
 BALANCED = "static"
 CEILING = "oracle_query"
 EARLY = 100  # queries of a domain
+HORIZON, SEEDS = 500, 1000  # what the protocol asks of a convergence figure
+FEW_CLUSTERS = 10  # of test queries in a domain: with fewer, a bootstrap interval means nothing
 
 
 class Convergence(NamedTuple):
-    """Of the treatment: share of seeds converged within EARLY queries, its interval, and the contrasts' shares."""
+    """Of the treatment: share of seeds converged within EARLY queries, its interval, and the contrasts' shares.
+
+    median: of the step, over seeds and domains; horizon: queries of a domain; seeds: how many there were.
+    """
 
     share: float
     low: float
     high: float
     median: float
     contrasts: Mapping[str, float]
+    horizon: int
+    seeds: int
 
 
 class Measured(NamedTuple):
     """What the verdicts are made from.
 
     reference: the tuned static that decides, if the run has one. cost_changes: the treatment's relative cost
-    change against BALANCED with each price at half and at twice.
+    change against BALANCED with each price at half and at twice. fewest_clusters: of test queries, over domains.
     """
 
     treatment: str
@@ -41,6 +48,8 @@ class Measured(NamedTuple):
     convergence: Convergence | None
     domains: tuple[str, ...]
     cost_changes: tuple[float, ...]
+    fewest_clusters: int
+    gap_closed: Mapping[str, float]
 
 
 def relative(
@@ -71,7 +80,7 @@ def gap_closed(
     return {name: float(value), f"{name}_ci_low": float(ends[0]), f"{name}_ci_high": float(ends[1])}
 
 
-def judge(found: Measured, choices: Mapping[str, str]) -> list[Judged]:
+def judge(found: Measured) -> list[Judged]:
     """Every target of the roadmap: judged where this run measured it, else with the reason why not."""
     judges = {
         "w2.recall": _recall,
@@ -85,9 +94,28 @@ def judge(found: Measured, choices: Mapping[str, str]) -> list[Judged]:
     ]
 
 
+def _unfounded(found: Measured, metric: str) -> str | None:
+    """Why no interval of this metric can be trusted, or None."""
+    if found.fewest_clusters < FEW_CLUSTERS:
+        return f"too few test queries: a domain has {found.fewest_clusters} clusters, not {FEW_CLUSTERS}"
+    if (found.estimates[BALANCED, metric].draws <= 0).any():
+        return f"'{BALANCED}' is 0 in a resample, so nothing can be relative to it"
+    return None
+
+
+def _gap(found: Measured) -> str:
+    name = "bandit/gap_closed"
+    if name not in found.gap_closed:
+        return "gap closed to the per-query oracle: not measured"
+    value, low, high = (found.gap_closed[name + end] for end in ("", "_ci_low", "_ci_high"))
+    return f"gap closed from {found.reference} to the per-query oracle {value:+.0%} [{low:+.0%}, {high:+.0%}]"
+
+
 def _recall(target: Target, found: Measured) -> Judged:
     if (BALANCED, RECALL) not in found.estimates or found.treatment == BALANCED:
         return not_measured(target, f"needs '{BALANCED}' among the references, and another policy than it")
+    if unfounded := _unfounded(found, RECALL):
+        return not_measured(target, unfounded)
     change = relative(found.estimates, RECALL, found.treatment, BALANCED)
     low, high = change.interval(-1)
     each = ", ".join(
@@ -97,13 +125,15 @@ def _recall(target: Target, found: Measured) -> Judged:
     base = float(found.estimates[BALANCED, RECALL].value[-1])
     return measured(
         target, float(change.value[-1]), low, high, verdict(target.target, True, low, high),
-        f"mean over domains, relative, α alone; {each}", base,
+        f"mean over domains, relative, α alone; {each}; {_gap(found)}", base,
     )  # fmt: skip
 
 
 def _beats_static(target: Target, found: Measured) -> Judged:
     if found.reference is None:
         return not_measured(target, "needs static_tuned or static_domain_tuned among the references")
+    if found.fewest_clusters < FEW_CLUSTERS:
+        return not_measured(target, f"too few test queries: {found.fewest_clusters} clusters in a domain")
     one, other = found.estimates[found.treatment, RECALL], found.estimates[found.reference, RECALL]
     change = Estimate(one.value - other.value, one.draws - other.draws)
     low, high = change.interval(-1)
@@ -115,6 +145,11 @@ def _beats_static(target: Target, found: Measured) -> Judged:
         f"{', '.join(better) or 'no domain'}; not worse (ci_low > {NOT_WORSE}) "
         f"{'on every domain' if not worse else 'not shown on ' + ', '.join(worse)}"
     )
+    pulls = f"{found.reference}_pulls"
+    if (pulls, RECALL) in found.estimates:
+        rival = found.estimates[pulls, RECALL]
+        ends = Estimate(one.value - rival.value, one.draws - rival.draws).interval(-1)
+        why += f"; to {pulls} {one.value[-1] - rival.value[-1]:+.4f} [{ends[0]:+.4f}, {ends[1]:+.4f}]"
     return measured(
         target, float(change.value[-1]), low, high, verdict(0, True, low, high, strict=True), why,
         float(other.value[-1]),
@@ -124,7 +159,11 @@ def _beats_static(target: Target, found: Measured) -> Judged:
 def _cost(target: Target, found: Measured) -> Judged:
     if (BALANCED, COST) not in found.estimates or found.treatment == BALANCED:
         return not_measured(target, f"needs '{BALANCED}' among the references, and another policy than it")
+    if unfounded := _unfounded(found, COST):
+        return not_measured(target, unfounded)
     change = relative(found.estimates, COST, found.treatment, BALANCED)
+    # float32's noise is no saving
+    change = Estimate(change.value.round(6), change.draws.round(6))
     low, high = change.interval(-1)
     recall = found.estimates[found.treatment, RECALL].draws - found.estimates[BALANCED, RECALL].draws
     recall_low = float(np.quantile(recall[:, -1], LEVEL / 2))
@@ -144,6 +183,9 @@ def _convergence(target: Target, found: Measured) -> Judged:
     one = found.convergence
     if one is None:
         return not_measured(target, f"'{found.treatment}' does not learn")
+    if one.horizon < HORIZON or one.seeds < SEEDS:
+        given = f"this run has {one.horizon} queries and {one.seeds:,} seeds"
+        return not_measured(target, f"needs a horizon of {HORIZON} queries a domain and {SEEDS:,} seeds; {given}")
     beside = ", ".join(f"{name} {share:.2f}" for name, share in one.contrasts.items())
     return measured(
         target, one.share, one.low, one.high, verdict(target.target, True, one.low, one.high),

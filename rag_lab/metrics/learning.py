@@ -37,11 +37,12 @@ def by_domain(steps: Int[np.ndarray, "S T"], domains: int) -> Int[np.ndarray, "S
 
 def cumulative_regret(
     actions: Int[np.ndarray, "S T"], means: Float[np.ndarray, "D A"]
-) -> Float[np.ndarray, "S L"]:
-    """Reward forgone against each domain's best action: summed over domains, cumulated over a domain's steps."""
+) -> Float[np.ndarray, "S D L"]:
+    """Reward forgone against each domain's best action, cumulated over the domain's steps."""
     gaps = means.max(axis=1, keepdims=True) - means
     taken = by_domain(actions, len(means))
-    return np.cumsum(np.stack([gaps[one][taken[:, one]] for one in range(len(means))]).sum(axis=0), axis=1)
+    each = [gaps[domain][taken[:, domain]] for domain in range(len(means))]
+    return np.cumsum(np.stack(each, axis=1), axis=2)
 
 
 def steps_to_converge(

@@ -32,7 +32,7 @@ _sign_flip = jax.jit(resample.sign_flip, static_argnames="resamples")
 class Estimate(NamedTuple):
     """A mean of each domain and, last, the mean over domains, with all their resamples."""
 
-    value: Float[np.ndarray, D + 1]
+    value: Float[np.ndarray, " D+1"]
     draws: Float[np.ndarray, "R D+1"]
 
     def interval(self, column: int) -> tuple[float, float]:
@@ -62,6 +62,11 @@ class Resampler:
         ]
         self._seeds: dict[int, Array] = {}
 
+    @property
+    def fewest_clusters(self) -> int:
+        """The number of clusters in the domain that has the fewest."""
+        return min(map(len, self._sizes))
+
     def estimate(self, values: Float[np.ndarray, "S Q"]) -> Estimate:
         """Mean over seeds and queries in each domain, then over domains."""
         point, draws = [], []
@@ -75,7 +80,7 @@ class Resampler:
         each = np.stack(draws, axis=1)
         return Estimate(np.array([*point, np.mean(point)]), np.column_stack([each, each.mean(axis=1)]))
 
-    def p_values(self, difference: Float[np.ndarray, " Q"]) -> Float[np.ndarray, D + 1]:
+    def p_values(self, difference: Float[np.ndarray, " Q"]) -> Float[np.ndarray, " D+1"]:
         """Two-sided sign-flip p-values of 'no difference' in each domain and, last, for the mean over domains."""
         sums = [self._sums(number, difference[None])[0] for number in range(len(self._members))]
         weighed = np.concatenate([one / sizes.sum() for one, sizes in zip(sums, self._sizes, strict=True)])
@@ -106,11 +111,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def minimum_detectable_effect(draws: Float[np.ndarray, " R"], comparisons: int) -> float:
+def minimum_detectable_effect(draws: Float[np.ndarray, " R"], comparisons: int) -> float | None:
     """The difference found with 80% power at level 0.05/comparisons (two-sided, normal approximation).
 
-    draws: bootstrap differences, whose spread is the standard error.
+    draws: bootstrap differences, whose spread is the standard error. None where they do not differ at all: a
+    sample without variation says nothing of what could be detected.
     """
+    if np.ptp(draws) == 0:
+        return None
     normal = NormalDist()
     reach = normal.inv_cdf(1 - LEVEL / comparisons / 2) + normal.inv_cdf(POWER)
     return float(reach * draws.std(ddof=1))
@@ -131,7 +139,7 @@ class Comparison(NamedTuple):
     p_value: float
     p_adjusted: float
     n: int
-    minimum_detectable_effect: float
+    minimum_detectable_effect: float | None
 
 
 class Pair(NamedTuple):

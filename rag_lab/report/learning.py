@@ -47,7 +47,7 @@ def regret(run: Run) -> Picture | None:
     last = sorted((band["mean"][-1], variant) for variant, band in bands.items())
     caption = (
         f"{curves['unit']} lost against always playing each domain's best α, added up over the train stream "
-        f"and summed over domains: lower is better, flat means learned. Line: mean over {curves['seeds']:,} "
+        f"and averaged over domains: lower is better, flat means learned. Line: mean over {curves['seeds']:,} "
         f"seeds; band: 10th to 90th percentile. After {steps[-1]} queries: "
         + ", ".join(f"{variant} {value:.1f}" for value, variant in last)
         + (". Lines that leave the panel do so at the pace these numbers give." if left_out else ".")

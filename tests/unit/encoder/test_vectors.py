@@ -70,14 +70,15 @@ def test_a_cut_takes_rows_by_their_original_position(folder: Folder) -> None:
 
 
 def test_rows_are_counted_against_the_whole_file_even_in_a_cut(folder: Folder) -> None:
-    path = folder(CORPUS[:5], QUERIES[:2])
-    one = encoder(path)
     with pytest.raises(DataError, match=r"corpus\.npy: 5 rows, but the source file has 6; encode the whole file$"):
-        one.passages(cut([1], [0]), Bars())
+        encoder(folder(corpus=CORPUS[:5])).passages(cut([1], [0]), Bars())
+
+
+def test_rows_of_queries_are_counted_too(folder: Folder) -> None:
     with pytest.raises(
         DataError, match=r"queries\.npy: 2 rows, but the source file has 3; encode the whole file$"
     ):
-        one.queries(cut([1], [0]), Bars())
+        encoder(folder(queries=QUERIES[:2])).queries(cut([1], [0]), Bars())
 
 
 def test_ids_that_disagree_name_the_line(folder: Folder) -> None:
@@ -113,12 +114,16 @@ def test_an_array_of_another_kind(folder: Folder, content: np.ndarray, message: 
         encoder(folder(content)).passages(WHOLE, Bars())
 
 
-def test_a_file_that_is_none_or_no_array(folder: Folder) -> None:
+def test_a_file_that_is_no_array(folder: Folder) -> None:
     path = folder()
     (path / "corpus.npy").write_text("not vectors", encoding="utf-8")
-    (path / "queries.npy").unlink()
     with pytest.raises(DataError, match=r"corpus\.npy: not a NumPy array file: "):
         encoder(path).passages(WHOLE, Bars())
+
+
+def test_a_file_that_is_not_there(folder: Folder) -> None:
+    path = folder()
+    (path / "queries.npy").unlink()
     with pytest.raises(DataError, match=r"queries\.npy: no such file; "):
         encoder(path).queries(WHOLE, Bars())
 

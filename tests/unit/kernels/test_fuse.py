@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from rag_lab.kernels.fuse import convex, min_max
 
+_convex, _min_max = jax.jit(convex), jax.jit(min_max)
 PLACES = 8
 REAL = jnp.ones(PLACES, bool)
 scores = arrays(np.float32, PLACES, elements=st.floats(-100, 100, width=32, allow_subnormal=False))
@@ -48,7 +50,7 @@ def test_convex_by_hand() -> None:
 @settings(max_examples=50, deadline=None)
 @given(scores, scores, masks, alphas)
 def test_the_naive_fusion_agrees(lexical: np.ndarray, dense: np.ndarray, real: np.ndarray, alpha: float) -> None:
-    fused = np.asarray(convex(jnp.array(lexical), jnp.array(dense), jnp.array(real), jnp.float32(alpha)))
+    fused = np.asarray(_convex(jnp.array(lexical), jnp.array(dense), jnp.array(real), jnp.float32(alpha)))
     expected = reference.fuse(lexical[real].astype(float), dense[real].astype(float), alpha)
     np.testing.assert_allclose(fused[real], expected, atol=2e-6)
     assert (fused[~real] == -np.inf).all()
@@ -58,16 +60,16 @@ def test_the_naive_fusion_agrees(lexical: np.ndarray, dense: np.ndarray, real: n
 @given(scores, masks, st.floats(0.125, 8, width=32), st.floats(-50, 50, width=32))
 def test_neither_scale_nor_shift_matters(list_: np.ndarray, real: np.ndarray, scale: float, shift: float) -> None:
     rounded = np.round(list_)  # whole numbers, so that shifting them loses no digits
-    moved = min_max(jnp.array(rounded * np.float32(scale) + np.float32(shift)), jnp.array(real))
-    np.testing.assert_allclose(moved, min_max(jnp.array(rounded), jnp.array(real)), atol=1e-3)
+    moved = _min_max(jnp.array(rounded * np.float32(scale) + np.float32(shift)), jnp.array(real))
+    np.testing.assert_allclose(moved, _min_max(jnp.array(rounded), jnp.array(real)), atol=1e-3)
 
 
 @settings(max_examples=25, deadline=None)
 @given(scores, scores, masks)
 def test_padding_is_never_looked_at(list_: np.ndarray, other: np.ndarray, real: np.ndarray) -> None:
     mixed = np.where(real, list_, other)
-    assert min_max(jnp.array(mixed), jnp.array(real)).tolist() == (
-        min_max(jnp.array(list_), jnp.array(real)).tolist()
+    assert _min_max(jnp.array(mixed), jnp.array(real)).tolist() == (
+        _min_max(jnp.array(list_), jnp.array(real)).tolist()
     )
 
 
@@ -75,14 +77,14 @@ def test_padding_is_never_looked_at(list_: np.ndarray, other: np.ndarray, real: 
 @given(scores, scores)
 def test_the_ends_are_each_list_alone(lexical: np.ndarray, dense: np.ndarray) -> None:
     one, other = jnp.array(lexical), jnp.array(dense)
-    assert convex(one, other, REAL, jnp.float32(1)).tolist() == min_max(one, REAL).tolist()
-    assert convex(one, other, REAL, jnp.float32(0)).tolist() == min_max(other, REAL).tolist()
+    assert _convex(one, other, REAL, jnp.float32(1)).tolist() == _min_max(one, REAL).tolist()
+    assert _convex(one, other, REAL, jnp.float32(0)).tolist() == _min_max(other, REAL).tolist()
 
 
 @settings(max_examples=25, deadline=None)
 @given(scores, masks)
 def test_results_lie_between_zero_and_one_and_reach_both(list_: np.ndarray, real: np.ndarray) -> None:
-    out = np.asarray(min_max(jnp.array(list_), jnp.array(real)))
+    out = np.asarray(_min_max(jnp.array(list_), jnp.array(real)))
     assert ((out >= 0) & (out <= 1)).all()
     if real.any() and list_[real].min() < list_[real].max():
         assert out[real].min() == 0 and out[real].max() == 1
@@ -93,7 +95,7 @@ def test_the_best_of_either_ranker_tie_when_both_weigh_the_same() -> None:
     random = np.random.default_rng(0)
     for _ in range(50):
         lexical, dense = np.sort(random.random((2, PLACES)).astype(np.float32), axis=1)
-        fused = convex(jnp.array(lexical * 20), jnp.array(dense[::-1].copy()), REAL, jnp.float32(0.5))
+        fused = _convex(jnp.array(lexical * 20), jnp.array(dense[::-1].copy()), REAL, jnp.float32(0.5))
         assert float(fused[0]) == float(fused[-1]) == 0.5
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from rag_lab.kernels.pool import pool
 
+_pool = jax.jit(pool, static_argnums=2)
 PASSAGES = 12
 # Few distinct values, so that ties are the rule.
 scores = arrays(np.float32, PASSAGES, elements=st.integers(0, 4))
@@ -37,7 +39,7 @@ def test_without_any_word_in_common_the_first_passages_count_as_bm25s() -> None:
 @settings(max_examples=50, deadline=None)
 @given(scores, scores, sizes)
 def test_the_naive_pool_agrees(lexical: np.ndarray, dense: np.ndarray, size: int) -> None:
-    found = pool(jnp.array(lexical), jnp.array(dense), size)
+    found = _pool(jnp.array(lexical), jnp.array(dense), size)
     real = np.asarray(found.real)
     assert np.asarray(found.passage)[real].tolist() == reference.pool(lexical, dense, size)
 
@@ -46,7 +48,7 @@ def test_the_naive_pool_agrees(lexical: np.ndarray, dense: np.ndarray, size: int
 @given(scores, scores, sizes)
 def test_places(lexical: np.ndarray, dense: np.ndarray, size: int) -> None:
     """A fixed number of places in corpus order; every one, padding too, holds both scores of its passage."""
-    found = pool(jnp.array(lexical), jnp.array(dense), size)
+    found = _pool(jnp.array(lexical), jnp.array(dense), size)
     taken = min(size, PASSAGES)
     passage, real = np.asarray(found.passage), np.asarray(found.real)
     assert passage.shape == real.shape == (2 * taken,)
@@ -59,8 +61,8 @@ def test_places(lexical: np.ndarray, dense: np.ndarray, size: int) -> None:
 @settings(max_examples=25, deadline=None)
 @given(scores, scores, sizes)
 def test_the_rankers_may_be_exchanged(lexical: np.ndarray, dense: np.ndarray, size: int) -> None:
-    one = pool(jnp.array(lexical), jnp.array(dense), size)
-    other = pool(jnp.array(dense), jnp.array(lexical), size)
+    one = _pool(jnp.array(lexical), jnp.array(dense), size)
+    other = _pool(jnp.array(dense), jnp.array(lexical), size)
     assert one.passage.tolist() == other.passage.tolist() and one.real.tolist() == other.real.tolist()
     assert one.lexical.tolist() == other.dense.tolist()
 

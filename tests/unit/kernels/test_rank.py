@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rag_lab.bake import ideal_dcg
 from rag_lab.kernels.rank import Quality, order, quality
 
 CUT = reference.CUT
+_quality, _order = jax.jit(quality), jax.jit(order, static_argnums=1)
 # What a query's ranked candidates are worth: grades by rank, then those of judged passages that were not found.
 grades = st.tuples(
     arrays(np.int32, CUT, elements=st.integers(0, 3)), st.lists(st.integers(0, 3), min_size=0, max_size=6)
@@ -26,7 +28,7 @@ def measured(ranked: np.ndarray, lost: list[int]) -> Quality:
     judged = [*ranked.tolist(), *lost]
     relevant = sum(grade > 0 for grade in judged)
     ideal = jnp.float32(ideal_dcg(judged))
-    return quality(jnp.array(ranked, jnp.int32), jnp.int32(relevant), ideal)
+    return _quality(jnp.array(ranked, jnp.int32), jnp.int32(relevant), ideal)
 
 
 def test_by_hand() -> None:
@@ -107,7 +109,7 @@ def test_moving_a_better_passage_up_never_harms(example: tuple[np.ndarray, list[
 @settings(max_examples=25, deadline=None)
 @given(arrays(np.float32, 14, elements=st.integers(0, 4)))
 def test_order_is_best_first_with_ties_by_place(scores: np.ndarray) -> None:
-    assert order(jnp.array(scores), CUT).tolist() == reference.top(scores, CUT)
+    assert _order(jnp.array(scores), CUT).tolist() == reference.top(scores, CUT)
 
 
 def test_order_puts_padding_last_and_takes_no_more_than_there_is() -> None:
