@@ -1,0 +1,52 @@
+"""The names of variants, and which of them a run has."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag_lab.errors import ConfigError
+from rag_lab.experiment.variants import candidates, name_of, standing
+from rag_lab.l4_feedback.policy import Ceiling
+
+STATIC = "rag_lab.l4_feedback.policies.static.build"
+
+
+def test_a_standing_policy_has_the_name_of_its_file() -> None:
+    for name in ("static", "bm25", "dense", "thompson", "static_domain_tuned_pulls"):
+        assert name_of(name, standing(name)) == name
+
+
+@pytest.mark.parametrize(("alpha", "name"), [(1.0, "bm25"), (0.0, "dense"), (0.5, "static"), (0.3, "static_0.3")])
+def test_a_static_policy_is_named_by_its_alpha(alpha: float, name: str) -> None:
+    assert name_of("static", {"_target_": STATIC, "alpha": alpha}) == name
+
+
+def test_a_whole_number_from_the_command_line_is_the_same_alpha() -> None:
+    assert name_of("static", {"_target_": STATIC, "alpha": 1}) == "bm25"
+
+
+def test_other_settings_are_custom() -> None:
+    assert name_of("thompson", standing("thompson") | {"prior_strength": 1.0}) == "thompson_custom"
+    node = {"_target_": "rag_lab.l4_feedback.policies.recommended.build", "path": "recommended.yaml"}
+    assert name_of("recommended", node) == "recommended"
+
+
+def test_an_unknown_reference_is_refused_with_the_names_allowed() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'static'.*allowed: bm25, dense, .*thompson"):
+        standing("statc")
+
+
+def test_the_treatment_comes_first_and_everyone_once() -> None:
+    found = candidates("bm25", standing("bm25"), ["static", "bm25", "static", "oracle_query"])
+    assert [one.name for one in found] == ["bm25", "static", "oracle_query"]
+    assert isinstance(found[-1].policy, Ceiling)
+
+
+def test_a_treatment_keeps_its_own_values_beside_the_standing_one() -> None:
+    found = candidates("static", {"_target_": STATIC, "alpha": 0.3}, ["static"])
+    assert [(one.name, one.node["alpha"]) for one in found] == [("static_0.3", 0.3), ("static", 0.5)]
+
+
+def test_a_ceiling_is_no_treatment() -> None:
+    with pytest.raises(ConfigError, match="policy=oracle_domain: a ceiling looks at the answers"):
+        candidates("oracle_domain", standing("oracle_domain"), [])
