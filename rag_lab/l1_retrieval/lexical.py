@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import bm25s
 import numpy as np
 from jaxtyping import Float
 
@@ -19,6 +18,8 @@ def index(
     passages: Sequence[str], *, k1: float, b: float
 ) -> Callable[[Sequence[str]], Float[np.ndarray, "queries passages"]]:
     """Index passages; the function returned scores queries against all of them, 0 where no word is shared."""
+    import bm25s  # importing it tries JAX out, which would start a backend
+
     model = bm25s.BM25(method="lucene", k1=k1, b=b)
     tokens = bm25s.tokenize(list(passages), stopwords=STOPWORDS, return_ids=False, show_progress=False)
     count = len(passages)

@@ -76,12 +76,12 @@ class Judged(NamedTuple):
 
 
 def verdict(target: float, at_least: bool, low: float, high: float, *, strict: bool = False) -> Verdict:
-    """What an interval says about a target. `strict`: touching the target is not enough to meet it."""
+    """What an interval says about a target. `strict`: touching the target is falling short."""
     if not at_least:
         target, low, high = -target, -high, -low
     if low > target or (low == target and not strict):
         return "met"
-    return "missed" if high < target else "inconclusive"
+    return "missed" if high < target or (high == target and strict) else "inconclusive"
 
 
 def not_measured(target: Target, why: str) -> Judged:

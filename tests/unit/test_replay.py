@@ -60,7 +60,8 @@ def normals() -> np.ndarray:
     """[seeds, steps, actions] The very normals that each seed's bandit draws, from the keys as documented."""
 
     def one(number: jax.Array) -> jax.Array:
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(SEED), number), STEPS)
+        own = jax.random.fold_in(jax.random.fold_in(jax.random.key(SEED), replay.PURPOSE), number)
+        keys = jax.random.split(own, STEPS)
         return jax.vmap(lambda key: jax.random.normal(key, (len(ALPHAS),)))(keys)
 
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(SEEDS)))

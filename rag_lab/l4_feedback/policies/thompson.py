@@ -6,6 +6,7 @@ preset. See `rag_lab.kernels.thompson` for the mathematics and its sources.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import jax
@@ -17,12 +18,17 @@ from rag_lab.kernels import thompson
 from rag_lab.kernels.propensity import propensity
 from rag_lab.l4_feedback.policy import Policy, Setting
 
+PULLS = 1000  # of one arm: twice the standing horizon
+NODES_PER_DEVIATION = (
+    32  # of the quadrature, over the ±8 standard deviations of the widest arm: two per narrow one
+)
+
 
 def build(
     *,
     prior_mean: float,
     prior_slope: Annotated[float, Field(ge=0)],
-    prior_strength: Annotated[float, Field(gt=0)],
+    prior_strength: Annotated[float, Field(ge=0.01)],
     reward_sd: Annotated[float, Field(gt=0)],
 ) -> Policy:
     """The policy.
@@ -31,6 +37,9 @@ def build(
     presets it is flat. prior_strength: how many observations the belief is worth. reward_sd: standard deviation
     of one reward.
     """
+
+    # Deviations differ most between an arm never pulled and one pulled PULLS times: √((prior + PULLS)/prior).
+    nodes = 1 << math.ceil(math.log2(NODES_PER_DEVIATION * math.sqrt(1 + PULLS / prior_strength)))
 
     def init(setting: Setting) -> thompson.Arms:
         shape = (len(setting.domains) + 1, len(setting.actions))
@@ -59,6 +68,6 @@ def build(
 
     def chances(state: thompson.Arms, context: Int[Array, ""]) -> Float[Array, " A"]:
         arms = of(state, context)
-        return propensity(arms.mean, thompson.deviation(arms))
+        return propensity(arms.mean, thompson.deviation(arms), nodes)
 
     return Policy(init, act, update, greedy, chances, per_domain=True, learns=True, fitted=True)
