@@ -8,6 +8,7 @@ on, and the highest status ends it.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import shutil
@@ -16,7 +17,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hydra.experimental.callback import Callback
 
@@ -26,6 +27,8 @@ from rag_lab.explain import explain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from rag_lab.tracking.tracker import Status
 
 MAX_SEED = 2**31
 RETRY_S = 0.01
@@ -137,7 +140,8 @@ def main() -> None:
     config.register()
     application = hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(job)
     try:
-        application()
+        with contextlib.redirect_stderr(_Told(sys.stderr)):
+            application()
     except SystemExit as leaving:
         raise leaving
     except BaseException as error:
@@ -146,8 +150,28 @@ def main() -> None:
             _statuses.append(report(error, debug=debug))
     finally:
         if _sweep.get("run") is not None:  # Hydra does not end a sweep that was interrupted
-            _sweep.pop("tracker").end_sweep(_sweep.pop("run"), "killed")
+            status: Status = "killed" if INTERRUPTED in _statuses else "failed"
+            _sweep.pop("tracker").end_sweep(_sweep.pop("run"), status)
     sys.exit(max(_statuses, default=0))
+
+
+class _Told(io.TextIOBase):
+    """stderr without the line in which Hydra repeats that a job failed: the job has said why."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith("Error executing job with overrides") else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -27,8 +27,8 @@ def target(node: Mapping[str, Any], where: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{where}.{TARGET}: given '{name}', which cannot be imported: {error}") from error
-    if not callable(found):
-        raise ConfigError(f"{where}.{TARGET}: given '{name}', which is not a function")
+    if function != "build" or not callable(found):
+        raise ConfigError(f"{where}.{TARGET}: given '{name}'; allowed is a build function of rag_lab")
     return found
 
 

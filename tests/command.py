@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -98,12 +99,13 @@ class Warm:
         """Like `run`."""
         asked, answered = self._process.stdin, self._process.stdout
         assert asked is not None and answered is not None
+        assert self._process.poll() is None, "the warm process has ended; see stderr"
         with tempfile.TemporaryDirectory() as name:
             out, err = Path(name) / "out", Path(name) / "err"
             asked.write(json.dumps([list(arguments), str(cwd), str(out), str(err)]) + "\n")
             asked.flush()
             status = answered.readline()
-            assert status, "the warm process has ended"
+            assert status, "the warm process has ended; see stderr"
             return Done(int(status), out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"), cwd)
 
     def close(self) -> None:
@@ -120,6 +122,8 @@ def _serve() -> None:
     import rag_lab.cli
     import rag_lab.experiment  # noqa: F401 the heavy half of the command
 
+    if sys.modules["jax._src.xla_bridge"].backends_are_initialized():
+        sys.exit("importing the command starts JAX's backend: no fork of this process could use it")
     sys.path.pop(0)  # this file's folder, which `python -m rag_lab` would not have
     for line in sys.stdin:
         arguments, cwd, out, err = json.loads(line)
@@ -128,8 +132,19 @@ def _serve() -> None:
             child = os.fork()
         if child == 0:
             _become(arguments, cwd, out, err)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(_ended(child), flush=True)
+
+
+def _ended(child: int) -> int:
+    """The exit status of a fork; it is killed when it takes too long."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.005)
 
 
 def _become(arguments: list[str], cwd: str, out: str, err: str) -> None:
@@ -139,7 +154,6 @@ def _become(arguments: list[str], cwd: str, out: str, err: str) -> None:
     import rag_lab.cli
 
     status = 1
-    signal.alarm(LIMIT_S)
     try:
         os.chdir(cwd)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -43,7 +43,7 @@ class Adaptive(NamedTuple):
     def check(self, lab: Lab) -> None:
         """ConfigError where a policy cannot start on this data; costs nothing, so it comes before all work."""
         for name in self.primary_references:
-            standing(name)
+            standing(name, "experiment.primary_references")
         for collection in lab.dataset.collections:
             lab.encoder.check(collection, lab.progress)
         setting = self._setting(lab, lambda per_domain, budget: np.zeros(len(lab.dataset.domains) + 1, np.int64))
@@ -184,7 +184,9 @@ class Adaptive(NamedTuple):
             for column, prefix in enumerate([*(f"{domain}/" for domain in lab.dataset.domains), ""]):
                 low, high = estimate.interval(column)
                 out[f"{prefix}{metric}"] = float(estimate.value[column])
-                out[f"{prefix}{metric}_ci_low"], out[f"{prefix}{metric}_ci_high"] = low, high
+                # float32's resamples of a constant may miss it by a rounding
+                out[f"{prefix}{metric}_ci_low"] = min(low, out[f"{prefix}{metric}"])
+                out[f"{prefix}{metric}_ci_high"] = max(high, out[f"{prefix}{metric}"])
         return out
 
     def _cost_changes(

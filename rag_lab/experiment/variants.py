@@ -49,12 +49,14 @@ class Variant(NamedTuple):
         return isinstance(self.policy, Ceiling) or self.policy.fitted
 
 
-def standing(name: str) -> dict[str, Any]:
+def standing(name: str, where: str = "references") -> dict[str, Any]:
     """The node of a standing variant; ConfigError with the names allowed."""
     folder = config.folder() / "policy"
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        raise ConfigError(wiring.unknown("references", name, sorted(one.stem for one in folder.glob("*.yaml"))))
+        raise ConfigError(
+            wiring.unknown(f"{where}={name}", name, sorted(one.stem for one in folder.glob("*.yaml")))
+        )
     return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
 
 

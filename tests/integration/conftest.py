@@ -12,7 +12,7 @@ from command import SMALL, WEEK2, Done, Warm, Workplace
 
 DOMAINS = {"healthcare": "scifact", "finance": "fiqa", "general": "boolq"}
 PACKAGED = (WEEK2, "data.max_passages=600", "data.max_queries=90", *SMALL)
-CUT = ("data.max_passages=900", "data.max_queries=150")
+CUT = ("data.max_passages=1200", "data.max_queries=240")
 
 
 def beir_options(shared: Path, domains: dict[str, str]) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ BAD_CONFIGURATIONS = {
     "a domain's name that no metric can bear": ((WEEK2, "data=beir", "data.domains.a/b=."), "a/b"),
     "no policy": ((WEEK2, "policy=null"), "null is no variant|policy: .*choose one of its variants"),
     "a policy taken away": ((WEEK2, "~policy"), "policy: given None; choose one of its variants with policy=<name>"),
-    "a list where one is wanted": ((WEEK2, "policy=static,thompson"), "policy=static,thompson"),
+    "a list where one is wanted": ((WEEK2, "policy=static,thompson"), "policy: given several values; .*--multirun"),
     "one where a list is wanted": ((WEEK2, "references=static"), "references: .*list"),
     "a preset that is no number": ((WEEK2, "presets.law=abc"), "presets.law: .*'abc'.*[Ff]loat"),
     "a primary reference that is no policy": ((WEEK2, "experiment.primary_references=[nonsense]"), "primary_references.*nonsense"),

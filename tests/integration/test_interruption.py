@@ -64,7 +64,6 @@ class Place:
         with self.said.open("w") as stdout, self.complained.open("w") as stderr:
             process = start(
                 *self.options, cwd=self.cwd, env=self.environment, stdout=stdout, stderr=stderr,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # we may ignore it
             )  # fmt: skip
         deadline = time.monotonic() + LIMIT_S
         while not when():

@@ -41,6 +41,11 @@ def decisions(done: Done) -> pandas.DataFrame:
     return parquet.read_table(done.folder / "decisions.parquet").to_pandas()
 
 
+def variant_of(ranking: Path) -> str:
+    """A learner's first seed and a ceiling's best for recall say so in their file's name."""
+    return ranking.name.removesuffix(".trec.gz").removesuffix(".seed0").removesuffix(".recall_at_10")
+
+
 def test_every_file_of_the_contract_is_there_and_whole(finished: Done) -> None:
     folder = finished.folder
     assert yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))["experiment"]
@@ -54,7 +59,7 @@ def test_every_file_of_the_contract_is_there_and_whole(finished: Done) -> None:
     assert (folder / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert (folder / "qrels.tsv").read_text(encoding="utf-8").startswith("query-id\tcorpus-id\tscore\n")
     assert (folder / "data_card.md").read_text(encoding="utf-8").startswith("# ")
-    stems = {path.name.removesuffix(".trec.gz").removesuffix(".seed0") for path in (folder / "rankings").iterdir()}
+    stems = {variant_of(path) for path in (folder / "rankings").iterdir()}
     assert stems == set(finished.summary["variants"])
 
 
@@ -225,6 +230,7 @@ def test_comparisons_are_of_what_the_variants_reached(finished: Done) -> None:
         assert row["ci_low"] - ROUNDING <= row["difference"] <= row["ci_high"] + ROUNDING, row
         assert 1 / 201 - 1e-9 <= row["p_value"] <= row["p_adjusted"] <= 1  # 200 resamples
         assert row["n"] == (sum(tests.values()) if row["domain"] == "mean" else tests[row["domain"]])
+        assert row["minimum_detectable_effect"] is None or row["minimum_detectable_effect"] > 0
         assert row["treatment"] != row["baseline"] and not row["baseline"].startswith("oracle")
 
 
@@ -232,7 +238,8 @@ def test_every_target_is_judged_or_says_why_not(finished: Done) -> None:
     targets = {row["id"]: row for row in finished.summary["targets"]}
     assert [row["id"] for row in finished.summary["targets"]] == [target.id for target in TARGETS]
     judged = {name for name, row in targets.items() if row["verdict"] != "not measured"}
-    assert judged == {"w2.recall", "w2.beats_static", "w2.cost", "w2.convergence"}
+    assert judged == {"w2.recall", "w2.beats_static", "w2.cost"}
+    assert "60 queries and 20 seeds" in targets["w2.convergence"]["why"]  # too small a run for that one
     for name, row in targets.items():
         if name in judged:
             assert row["ci_low"] <= row["value"] <= row["ci_high"] and row["why"], name
@@ -305,7 +312,7 @@ def test_recommended_is_the_best_on_train(finished: Done) -> None:
 def test_rankings_hold_each_query_once_per_rank(finished: Done) -> None:
     queries = per_query(finished)
     for path in sorted((finished.folder / "rankings").iterdir()):
-        variant = path.name.removesuffix(".trec.gz").removesuffix(".seed0")
+        variant = variant_of(path)
         lines = [line.split() for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
         ranked = pandas.DataFrame(lines, columns=["query", "q0", "passage", "rank", "score", "tag"])
         assert (ranked.tag == variant).all() and not ranked.duplicated(["query", "passage"]).any()

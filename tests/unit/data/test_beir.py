@@ -246,8 +246,7 @@ BAD_ROWS: dict[str, tuple[str, str | bytes, str]] = {
     "an empty file": (
         "qrels/train.tsv",
         "",
-        "qrels/train.tsv:1: found ''; the first line is the header query-id corpus-id score, "
-        "separated by tabs",
+        "qrels/train.tsv:1: found ''; the first line is the header query-id corpus-id score, separated by tabs",
     ),
     "a header alone": (
         "qrels/test.tsv",
@@ -326,9 +325,7 @@ def test_a_truncated_gzip_says_where_it_breaks_off(tmp_path: Path) -> None:
     assert place.startswith("corpus.jsonl.gz:") and 100 < int(place.split(":")[1]) < 400
 
 
-@pytest.mark.parametrize(
-    ("position", "problem"), [(-8, "CRC check failed"), (30, "Error -3 while decompressing")]
-)
+@pytest.mark.parametrize(("position", "problem"), [(-8, "CRC check failed"), (30, "Error -3 while decompressing")])
 def test_a_damaged_gzip(position: int, problem: str, tmp_path: Path) -> None:
     whole = bytearray(gzip.compress(SOUND["corpus.jsonl"].encode()))
     whole[position] ^= 0xFF

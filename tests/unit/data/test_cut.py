@@ -38,9 +38,7 @@ def collections(draw: st.DrawFn) -> list[Collection]:
         passages = draw(st.integers(1, 30))
         rows = st.lists(st.integers(0, passages - 1), min_size=1, max_size=3)
         splits: st.SearchStrategy[Split] = st.sampled_from(("train", "dev", "test"))
-        made.append(
-            collection(domain, passages, draw(st.lists(st.tuples(splits, rows), min_size=1, max_size=12)))
-        )
+        made.append(collection(domain, passages, draw(st.lists(st.tuples(splits, rows), min_size=1, max_size=12))))
     return made
 
 

@@ -28,9 +28,7 @@ ONE = Collection(
 TWO = replace(
     ONE,
     domain="finance",
-    queries=tuple(
-        q._replace(domain="finance", id=q.id.replace("healthcare", "finance")) for q in ONE.queries
-    ),
+    queries=tuple(q._replace(domain="finance", id=q.id.replace("healthcare", "finance")) for q in ONE.queries),
     qrels={query.replace("healthcare", "finance"): grades for query, grades in ONE.qrels.items()},
     unanswerable=(),
 )
@@ -125,9 +123,7 @@ def test_the_split_and_the_seed_do_not_change_it_but_a_cut_does() -> None:
         identity(one, seed=1),
         identity(one, test_share=0.2),
         identity(one, keep_overlap=True),
-        identity(
-            replace(one, queries=(*queries[:5], *(query._replace(split="train") for query in queries[5:])))
-        ),
+        identity(replace(one, queries=(*queries[:5], *(query._replace(split="train") for query in queries[5:])))),
     }
     assert same == {fingerprint([one])}
     less = {identity(one, max_passages=12, seed=seed) for seed in range(3)}

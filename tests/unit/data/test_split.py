@@ -177,9 +177,7 @@ def test_a_domain_is_split_alike_whatever_stands_beside_it() -> None:
 
 
 def test_generators_differ_by_seed_and_domain() -> None:
-    draws = {
-        tuple(generator(seed, domain).integers(0, 1 << 30, 4)) for seed in (0, 1) for domain in ("a", "b")
-    }
+    draws = {tuple(generator(seed, domain).integers(0, 1 << 30, 4)) for seed in (0, 1) for domain in ("a", "b")}
     assert len(draws) == 4
 
 

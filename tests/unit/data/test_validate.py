@@ -98,9 +98,7 @@ def test_what_is_wrong_is_said_in_one_line(case: str) -> None:
 
 def test_query_ids_are_unique_over_domains() -> None:
     other = replace(GOOD, domain="e", queries=tuple(query._replace(domain="e") for query in QUERIES))
-    with pytest.raises(
-        DataError, match=r"^e: query 'd/1': comes twice; query ids are unique over all domains$"
-    ):
+    with pytest.raises(DataError, match=r"^e: query 'd/1': comes twice; query ids are unique over all domains$"):
         validate([GOOD, other])
 
 

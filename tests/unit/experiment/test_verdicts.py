@@ -33,6 +33,7 @@ def judged(
     comparison: Comparison | None = None,
     convergence: Convergence | None = None,
     without: tuple[str, ...] = (),
+    clusters: int = 50,
 ) -> dict[str, Judged]:
     values = {"ours": ours, "static": balanced, "static_tuned": tuned}
     estimates = {(name, RECALL): estimate(value) for name, value in values.items() if name not in without}
@@ -40,8 +41,18 @@ def judged(
     estimates |= {(name, COST): estimate(value, NOISE * 0) for name, value in costs.items() if name not in without}
     reference = None if "static_tuned" in without else "static_tuned"
     rows = [comparison] if comparison else []
-    found = Measured("ours", reference, estimates, rows, convergence, ("law",), (-0.1, 0.1))
-    return {row.id: row for row in verdicts.judge(found, {})}
+    found = Measured(
+        treatment="ours",
+        reference=reference,
+        estimates=estimates,
+        comparisons=rows,
+        convergence=convergence,
+        domains=("law",),
+        cost_changes=(-0.1, 0.1),
+        fewest_clusters=clusters,
+        gap_closed={},
+    )
+    return {row.id: row for row in verdicts.judge(found)}
 
 
 def test_every_target_has_a_row_and_only_week_2_s_are_measured() -> None:
@@ -75,9 +86,9 @@ def test_what_a_run_lacks_is_not_measured_and_said() -> None:
 
 
 def test_a_tie_with_the_tuned_static_does_not_beat_it() -> None:
-    """Equal resample by resample: the interval is [0, 0], and beating is strict."""
+    """Equal resample by resample: the interval is [0, 0], all of it short of more than 0."""
     row = judged(0.5, tuned=0.5, comparison=primary(0.0, 0.0, 1.0))["w2.beats_static"]
-    assert (row.value, row.ci_low, row.ci_high, row.verdict) == (0, 0, 0, "inconclusive")
+    assert (row.value, row.ci_low, row.ci_high, row.verdict) == (0, 0, 0, "missed")
     assert "significant after Holm on no domain" in row.why and "on every domain" in row.why
 
 
@@ -98,10 +109,33 @@ def test_cost_falls_only_at_recall_not_worse() -> None:
 
 
 def test_convergence_is_the_share_of_seeds() -> None:
-    row = judged(0.5, convergence=Convergence(0.35, 0.33, 0.37, 250.0, {"flat prior": 0.2}))["w2.convergence"]
+    row = judged(0.5, convergence=Convergence(0.35, 0.33, 0.37, 250.0, {"flat prior": 0.2}, 500, 1000))[
+        "w2.convergence"
+    ]
     assert (row.value, row.ci_low, row.ci_high, row.verdict) == (0.35, 0.33, 0.37, "missed")
     assert "flat prior 0.20" in row.why and "median step 250" in row.why
-    assert judged(0.5, convergence=Convergence(0.95, 0.91, 1.0, 20.0, {}))["w2.convergence"].verdict == "met"
+    quick = Convergence(0.95, 0.91, 1.0, 20.0, {}, 500, 1000)
+    assert judged(0.5, convergence=quick)["w2.convergence"].verdict == "met"
+
+
+@pytest.mark.parametrize(("horizon", "seeds"), [(499, 1000), (500, 999)])
+def test_a_short_or_small_run_does_not_measure_convergence(horizon: int, seeds: int) -> None:
+    found = Convergence(0.95, 0.91, 1.0, 20.0, {}, horizon, seeds)
+    row = judged(0.5, convergence=found)["w2.convergence"]
+    assert row.verdict == "not measured" and row.value is None
+    assert "500 queries" in row.why and f"{horizon} queries and {seeds:,} seeds" in row.why
+
+
+def test_few_clusters_carry_no_verdict() -> None:
+    few = judged(0.9, clusters=9)
+    assert {name for name, row in few.items() if row.verdict != "not measured"} == set()
+    assert "9 clusters" in few["w2.recall"].why and "9 clusters" in few["w2.beats_static"].why
+    assert judged(0.9, clusters=10)["w2.recall"].verdict == "met"
+
+
+def test_nothing_is_relative_to_zero() -> None:
+    row = judged(0.5, balanced=0.0)["w2.recall"]
+    assert row.verdict == "not measured" and "'static' is 0" in row.why
 
 
 def gap(ours: float, best_static: float, oracle: float) -> dict[str, float]:
