@@ -1,0 +1,210 @@
+"""The filter in plain Python, one item after the other: the reference that the other variants equal.
+
+See `rag_lab.l4_feedback.feedback` for the model and its sources.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rag_lab.l4_feedback.feedback import (
+    GRAIN,
+    MAX_AGE_S,
+    MAX_DOMAINS,
+    SCALE,
+    AttentionTime,
+    Depth,
+    FeedbackBatch,
+    Filtered,
+    HalfLife,
+    Limit,
+    PriorItems,
+    Reason,
+    Settings,
+    Severity,
+    Share,
+    Skew,
+    as_filtered,
+    checked,
+)
+
+
+class Item(NamedTuple):
+    """One item; `grains` is its rating in parts of GRAIN."""
+
+    user: int
+    query: int
+    domain: int
+    rating: float
+    time_s: float
+    dwell_s: float
+    position: int
+
+    @property
+    def grains(self) -> int:
+        """The rating, read to the nearest grain (halves to even)."""
+        return round(self.rating * GRAIN)
+
+
+class Scalar(NamedTuple):
+    """The filter."""
+
+    settings: Settings
+
+    def weigh(self, batch: FeedbackBatch, now: float) -> Filtered:
+        """Judge a batch; see `feedback.Filter`."""
+        items = [Item(*row) for row in zip(*(column.tolist() for column in checked(batch, now)), strict=True)]
+        weights, reasons = _weigh(items, now, self.settings)
+        return as_filtered(np.array(weights, np.float32), np.array(reasons, np.int8))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def build(
+    *,
+    half_life_days: HalfLife,
+    skew_s: Skew,
+    attention_s: AttentionTime,
+    severity: Severity,
+    depth: Depth,
+    prior_reliability: Share,
+    prior_items: PriorItems,
+    population_items: PriorItems,
+    min_trust: Share,
+    sigma_limit: Limit,
+    robust_limit: Limit,
+) -> Scalar:
+    """The filter; `feedback` says what each setting does."""
+    return Scalar(
+        Settings(
+            half_life_days, skew_s, attention_s, severity, depth, prior_reliability, prior_items,
+            population_items, min_trust, sigma_limit, robust_limit,
+        )
+    )  # fmt: skip
+
+
+def _weigh(items: Sequence[Item], now: float, settings: Settings) -> tuple[list[float], list[int]]:
+    """Each item's weight and reason."""
+    reasons = [int(Reason.KEPT)] * len(items)
+    seen: set[tuple[int, int, float]] = set()
+    judged: dict[int, Item] = {}
+    for place, item in enumerate(items):
+        identity = (item.user, item.query, item.time_s)
+        if not _valid(item, now - item.time_s, settings.skew_s):
+            reasons[place] = Reason.INVALID
+        elif identity in seen:
+            reasons[place] = Reason.DUPLICATE
+        else:
+            seen.add(identity)
+            judged[place] = item
+
+    reliability = _reliability(judged, settings)
+    trusted = {place: item for place, item in judged.items() if reliability[item.user] >= settings.trusted}
+    for place, reason in _outliers(trusted, settings).items():
+        reasons[place] = reason
+
+    weights = [0.0] * len(items)
+    for place, item in judged.items():
+        trust = reliability[item.user] / SCALE * -math.expm1(-item.dwell_s / settings.attention_s)
+        if reasons[place] != Reason.KEPT:
+            continue
+        if trust < settings.min_trust:
+            reasons[place] = Reason.LOW_CONFIDENCE
+            continue
+        correction = (min(item.position, settings.depth) / settings.depth) ** settings.severity
+        age = min(max(now - item.time_s, 0.0), MAX_AGE_S)
+        weights[place] = trust * correction * math.exp(-settings.rate * age)
+    return weights, reasons
+
+
+def _valid(item: Item, age: float, skew_s: float) -> bool:
+    numbers = all(map(math.isfinite, (item.rating, item.time_s, item.dwell_s)))
+    ranges = 0 <= item.rating <= 1 and item.dwell_s >= 0 and item.position >= 1
+    known = item.user >= 0 and item.query >= 0 and -1 <= item.domain < MAX_DOMAINS
+    return numbers and ranges and known and age >= -skew_s
+
+
+def _others(items: Mapping[int, Item]) -> dict[int, int]:
+    """The mean rating of the others on an item's query, in grains; an item alone on its query is missing."""
+    total: Counter[int] = Counter()
+    count: Counter[int] = Counter()
+    for item in items.values():
+        total[item.query] += item.grains
+        count[item.query] += 1
+    means = {}
+    for place, item in items.items():
+        others = count[item.query] - 1
+        if others:
+            means[place] = (total[item.query] - item.grains + others // 2) // others
+    return means
+
+
+def _reliability(judged: Mapping[int, Item], settings: Settings) -> dict[int, int]:
+    """Each user's reliability in parts of SCALE."""
+    others = _others(judged)
+    by_domain: dict[int, Counter[int]] = defaultdict(Counter)
+    for place, mean in others.items():
+        by_domain[judged[place].domain][mean] += 1
+    chance: dict[tuple[int, int], int] = {}
+    found: Counter[int] = Counter()  # disagreement by user, in grains
+    expected: Counter[int] = Counter()
+    for place, mean in others.items():
+        item = judged[place]
+        key = item.domain, item.grains
+        if key not in chance:
+            means = by_domain[item.domain]
+            n = means.total()
+            chance[key] = (sum(abs(item.grains - one) * times for one, times in means.items()) + n // 2) // n
+        found[item.user] += abs(item.grains - mean)
+        expected[item.user] += chance[key]
+
+    n = max(len(others), 1)
+    unit = max((expected.total() + n // 2) // n, 1)  # what one item is expected to disagree by
+    start = settings.population_items * unit
+    everyone = _kappa(found.total(), expected.total(), start, settings.prior)
+    own = settings.prior_items * unit
+    return {item.user: _kappa(found[item.user], expected[item.user], own, everyone) for item in judged.values()}
+
+
+def _kappa(found: int, expected: int, prior_expected: int, prior: int) -> int:
+    """Chance-corrected agreement in parts of SCALE, shrunk towards `prior`; 0 where it would be negative."""
+    agreement = (expected - found) * SCALE + prior_expected * prior
+    return max(agreement, 0) // (expected + prior_expected)
+
+
+def _outliers(trusted: Mapping[int, Item], settings: Settings) -> dict[int, Reason]:
+    """Which items differ from the trusted others more than their domain's items do."""
+    groups: dict[int, dict[int, int]] = defaultdict(dict)
+    for place, mean in _others(trusted).items():
+        groups[trusted[place].domain][place] = trusted[place].grains - mean
+    found: dict[int, Reason] = {}
+    for differences in groups.values():
+        values = sorted(differences.values())
+        n = len(values)
+        centre = sum(values) / n
+        deviation = math.sqrt(sum((value - centre) ** 2 for value in values) / (n - 1)) if n > 1 else 0.0
+        median = _median(values)
+        mad = _median(sorted(abs(value - median) for value in values))
+        mean_ad = sum(abs(value - median) for value in values) / n
+        for place, value in differences.items():
+            if deviation > 0 and abs(value - centre) / deviation > settings.sigma_limit:
+                found[place] = Reason.OUTLIER_SIGMA
+            elif _robust_z(abs(value - median), mad, mean_ad) > settings.robust_limit:
+                found[place] = Reason.OUTLIER_ROBUST
+    return found
+
+
+def _median(values: Sequence[float]) -> float:
+    return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+
+
+def _robust_z(distance: float, mad: float, mean_ad: float) -> float:
+    if mad > 0:
+        return 0.6745 * distance / mad
+    return distance / (1.253314 * mean_ad) if mean_ad > 0 else 0.0
