@@ -8,6 +8,7 @@ marks     lines, bands and points in a panel            adopt     runs/reference
 figures   what a run found                              picture   a screenshot of the page
 learning  how learners learn
 arms      what each α is worth, and believed to be worth
+benchmark a benchmark's cells as table and picture
 
 Everything here only reads `summary.json`, `curves.json`, `resolved.yaml` and `data_card.md`; nothing is
 measured, and a number that a run did not write is shown as "not measured".

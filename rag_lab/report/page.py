@@ -13,13 +13,14 @@ from html import escape
 from pathlib import Path
 
 from rag_lab.assets import atomic
-from rag_lab.report import arms, figures, learning, tables, wording
+from rag_lab.report import arms, benchmark, figures, learning, tables, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, Run
 
 HERE = Path(__file__).parent
 SECTIONS = {
     "results": "Results",
+    "benchmark": "Benchmark",
     "differences": "Differences",
     "learning": "Learning",
     "targets": "Targets",
@@ -45,6 +46,7 @@ def html(run: Run) -> str:
     sections = [
         _notes(run),
         _results(run, shown),
+        _benchmark(run),
         _comparisons(run, shown),
         _learning(run, shown),
         _targets(run),
@@ -148,6 +150,19 @@ def _results(run: Run, shown: list[Picture]) -> str:
         f"{_figure(figures.estimates(run, RECALL), shown)}<h3>The same in numbers</h3>{tables.variants(run)}"
         f"{_figure(figures.estimates(run, NDCG), shown)}"
         f"</section>\n"
+    )
+
+
+def _benchmark(run: Run) -> str:
+    if "benchmark" not in run.curves:
+        return ""
+    document = run.curves["benchmark"]
+    heads, rows = benchmark.rows(document)
+    body = [f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows]
+    table = f"<table><tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>{''.join(body)}</table>"
+    return (
+        f'<section id="benchmark"><h2>Benchmark</h2><p class="lead">{escape(benchmark.READING)}</p>'
+        f"<figure>{benchmark.picture(document)}</figure>{table}</section>\n"
     )
 
 

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rag_lab.report import wording
+from rag_lab.report import benchmark, wording
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, USD, Run
 
 WIDTH = 100
@@ -54,6 +54,8 @@ def show(run: Run, console: Console) -> None:
             _heading("Primary comparisons", "declared before the run; Holm's correction within them"),
             _comparisons(run.family(PRIMARY)),
         ]
+    if "benchmark" in run.curves:
+        parts += ["", benchmark.table(run.curves["benchmark"])]
     parts += _targets(run)
     if run.summary["status"] == "failed":
         parts += ["", Text(wording.verdict(run), style="bold red")]
@@ -70,6 +72,8 @@ def _data(run: Run) -> Text:
     head.append(f" · seed {run.summary['seed']} · {run.summary['device']}", style="not bold")
     if took is not None:
         head.append(f" · {run.summary['status']} in {wording.duration(took)}", style="not bold")
+    if not domains:
+        return head
     return head.append(
         f"\n{run.data_name} {data['fingerprint'][:12]} · {total['passages']:,} passages · "
         f"{total['queries_train']:,} train and {total['queries_test']:,} test queries",

@@ -59,7 +59,7 @@ def test_the_script_installs_completion_of_itself(here: Path) -> None:
 
 def test_completion_offers_groups_variants_and_keys(here: Path) -> None:
     assert {"policy=static", "policy=thompson", "policy=bm25"} <= set(complete("rag-lab policy=", here))
-    assert {"data=beir", "data=packaged"} == set(complete("rag-lab data=", here))
+    assert {"data=beir", "data=none", "data=packaged"} == set(complete("rag-lab data=", here))
     assert "policy=" in complete("rag-lab pol", here)
     assert "policy.prior_strength=" in complete("rag-lab policy.prior_s", here)
     assert tree(here) == set()
