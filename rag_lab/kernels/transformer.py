@@ -63,13 +63,13 @@ def attention(qkv: Float[Array, "T QKV"], real: Bool[Array, " T"], heads: int) -
     return jnp.einsum("hts,hsd->thd", weights, value).reshape(tokens, width)
 
 
-def encode(
+def states(
     weights: Transformer, tokens: Int[Array, " T"], real: Bool[Array, " T"], *, heads: int, epsilon: float
-) -> Float[Array, " D"]:
-    """Encode one text.
+) -> Float[Array, "T D"]:
+    """The last layer's vector of every token of one text, padding included.
 
     tokens: vocabulary ids, padded to T; real: False where padding. T must not exceed the number of
-    positions in the weights. heads and epsilon are static. Returns a vector of length 1.
+    positions in the weights. heads and epsilon are static.
     """
     x = weights.token[tokens] + weights.position[: tokens.shape[0]]
     x = layer_norm(x, weights.scale, weights.shift, epsilon)
@@ -81,6 +81,17 @@ def encode(
         x = layer_norm(x + hidden @ w.down + w.down_bias, w.output_scale, w.output_shift, epsilon)
         return x, None
 
-    x, _ = jax.lax.scan(layer, x, weights.layers)
-    pooled = jnp.where(real[:, None], x, 0).sum(axis=0) / jnp.maximum(real.sum(), 1)
-    return pooled / jnp.maximum(jnp.linalg.norm(pooled), 1e-12)
+    return jax.lax.scan(layer, x, weights.layers)[0]
+
+
+def pooled(states: Float[Array, "T D"], real: Bool[Array, " T"]) -> Float[Array, " D"]:
+    """The mean of the real tokens' vectors, made a unit vector; 0 where no token is real."""
+    mean = jnp.where(real[:, None], states, 0).sum(axis=0) / jnp.maximum(real.sum(), 1)
+    return mean / jnp.maximum(jnp.linalg.norm(mean), 1e-12)
+
+
+def encode(
+    weights: Transformer, tokens: Int[Array, " T"], real: Bool[Array, " T"], *, heads: int, epsilon: float
+) -> Float[Array, " D"]:
+    """Encode one text into a vector of length 1; arguments as for `states`."""
+    return pooled(states(weights, tokens, real, heads=heads, epsilon=epsilon), real)
