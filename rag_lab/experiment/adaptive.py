@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from rag_lab import bake, replay, study
+from rag_lab import replay, study
 from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import curves, outputs, verdicts
@@ -112,7 +112,9 @@ class Adaptive(NamedTuple):
     def _tuner(self, lab: Lab, table: Table) -> Callable[[bool, Budget], study.Tuned]:
         """Tuning sees train rewards only, and does each search once."""
         train = table.part(test=False)
-        material = study.Train(table.metrics[RECALL][train], table.domain[train], bake.ALPHAS, table.identity)
+        material = study.Train(
+            table.metrics[RECALL][train], table.domain[train], lab.actions.alpha, table.identity
+        )
         search = lab.search(self.queries_per_domain, lab.seed)
         return cache(lambda per_domain, budget: study.tune(STUDIES, material, search, per_domain, budget))
 
@@ -122,7 +124,7 @@ class Adaptive(NamedTuple):
         if "otherwise" not in presets:
             raise ConfigError(f"presets: given {dict(presets)}; needed is 'otherwise'; give presets.otherwise=0.5")
         believed = [float(presets.get(domain, presets["otherwise"])) for domain in (*domains, "otherwise")]
-        return Setting(domains, bake.ALPHAS, np.array(believed), tune)
+        return Setting(domains, lab.actions.alpha, np.array(believed), tune)
 
     def _decisive(self, variants: dict[str, Variant], table: Table, treatment: str) -> str | None:
         """The better, on train, of the declared primary references; ties to the one declared first."""
@@ -199,7 +201,7 @@ class Adaptive(NamedTuple):
 
         def cost(name: str, prices: Prices) -> float:
             actions = variants[name].actions[RECALL][:, test]
-            values = prices.retrieval_usd(bake.ALPHAS, table.tokens[test])[np.arange(len(test)), actions].mean(
+            values = prices.retrieval_usd(lab.actions, table.tokens[test])[np.arange(len(test)), actions].mean(
                 axis=0
             )
             return float(np.mean([values[table.domain[test] == one].mean() for one in np.unique(table.domain)]))

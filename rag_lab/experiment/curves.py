@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from rag_lab import bake, replay
+from rag_lab import replay
 from rag_lab.experiment.lab import NDCG, RECALL, Lab, Table
 from rag_lab.experiment.variants import Variant
 from rag_lab.experiment.verdicts import EARLY, Convergence
@@ -171,7 +171,7 @@ def collect(
         "schema": 1,
         "treatment": treatment,
         "domains": list(domains),
-        "alphas": bake.ALPHAS.tolist(),
+        "alphas": table.actions.alpha.tolist(),
         "ceilings": [name for name, one in variants.items() if isinstance(one.policy, Ceiling)],
         "alpha_of": {
             name: alphas_of(one, table, domains)
@@ -214,7 +214,7 @@ def alphas_of(one: Variant, table: Table, domains: tuple[str, ...]) -> dict[str,
     modal = {}
     for number, domain in enumerate(domains):
         taken = actions[:, test[table.domain[test] == number]]
-        modal[domain] = float(bake.ALPHAS[np.bincount(taken.ravel()).argmax()])
+        modal[domain] = float(table.actions.alpha[np.bincount(taken.ravel()).argmax()])
     return modal
 
 
@@ -222,7 +222,8 @@ def _by_alpha(table: Table, domains: tuple[str, ...], resampler: Resampler) -> d
     """Mean recall and nDCG of every fixed α in each domain, on train and on test."""
     test, train = table.part(test=True), table.part(test=False)
     estimates = [
-        resampler.estimate(table.metrics[RECALL][test][:, action][None]) for action in range(len(bake.ALPHAS))
+        resampler.estimate(table.metrics[RECALL][test][:, action][None])
+        for action in range(len(table.actions.alpha))
     ]
     out: dict[str, Any] = {}
     for number, domain in enumerate(domains):

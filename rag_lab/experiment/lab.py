@@ -14,14 +14,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from rag_lab import bake
-from rag_lab.data.fingerprint import fingerprint
 from rag_lab.economy.prices import Prices, api_calls
 from rag_lab.encoder.wordpiece import count_tokens
+from rag_lab.l1_retrieval.actions import read
 from rag_lab.l1_retrieval.hybrid import Hybrid
 from rag_lab.l2_domain.signature import UNKNOWN, Detector, Labelled
 from rag_lab.study import Search
 from rag_lab.tracking.jsonl import Events
-from rag_lab.types import Dataset, Encoder, ProgressFactory, Query
+from rag_lab.types import ActionSet, Dataset, Encoder, ProgressFactory, Query
 
 CACHE = Path("runs/.cache")
 STUDIES = Path("runs/studies.db")
@@ -48,6 +48,11 @@ class Lab:
         """The run's seed."""
         return int(self.config["seed"])
 
+    @property
+    def actions(self) -> ActionSet:
+        """The actions that policies may take. ConfigError where the set is missing or not allowed."""
+        return read("alpha", self.config["actions"].get("alpha", []))
+
 
 class Table(NamedTuple):
     """Every query with its numbers.
@@ -63,6 +68,7 @@ class Table(NamedTuple):
     test: Bool[np.ndarray, " Q"]
     cluster: Int[np.ndarray, " Q"]
     metrics: Mapping[str, Float[np.ndarray, "Q A"]]
+    actions: ActionSet
     baked: Mapping[str, bake.Baked]
     rows: Int[np.ndarray, " Q"]
     tokens: Int[np.ndarray, " Q"]
@@ -84,21 +90,18 @@ def tabulate(lab: Lab) -> Table:
     baked: dict[str, bake.Baked] = {}
     names, vectors = [], []
     for collection in lab.dataset.collections:
-        # Ties are broken by the order of passages; rows of the arrays follow the order of queries.
-        order = [passage.id for passage in collection.passages] + [query.id for query in collection.queries]
-        name = bake.identity(
-            fingerprint([collection]), lab.encoder.identity(collection), repr(lab.retriever), repr(order)
-        )
-        kept = bake.load(CACHE / "baked", name)
         queries = lab.encoder.queries(collection, lab.progress)
-        if kept is None:
-            passages = lab.encoder.passages(collection, lab.progress)
-            pools = lab.retriever.candidates(collection, passages, queries, lab.progress)
-            kept = bake.score(collection, pools)
-            bake.keep(CACHE / "baked", name, kept)
-            lab.events.emit("baked", domain=collection.domain, queries=len(queries), passages=len(passages))
-        baked[collection.domain] = kept
-        names.append(name)
+        made = bake.prepare(collection, lab.encoder, lab.retriever, lab.actions, CACHE / "baked", lab.progress)
+        if made.fresh:
+            lab.events.emit(
+                "baked",
+                domain=collection.domain,
+                queries=len(queries),
+                passages=len(collection.passages),
+                actions=lab.actions.name,
+            )
+        baked[collection.domain] = made.baked
+        names.append(made.name)
         vectors.append(queries)
     return _join(lab, baked, names, vectors)
 
@@ -132,8 +135,8 @@ def _join(
         ).astype(np.float64)
         for metric, field in ((RECALL, "recall"), (NDCG, "ndcg"), (MRR, "mrr"))
     }
-    stacked[COST] = lab.prices.retrieval_usd(bake.ALPHAS, tokens) * 1000
-    stacked[CALLS] = np.broadcast_to(api_calls(bake.ALPHAS), stacked[COST].shape)
+    stacked[COST] = lab.prices.retrieval_usd(lab.actions, tokens) * 1000
+    stacked[CALLS] = np.broadcast_to(api_calls(lab.actions), stacked[COST].shape)
     return Table(
         queries=queries,
         domain=domain,
@@ -141,6 +144,7 @@ def _join(
         test=test,
         cluster=np.array([query.cluster for query in queries]),
         metrics=stacked,
+        actions=lab.actions,
         baked=baked,
         rows=np.concatenate(judged),
         tokens=tokens,

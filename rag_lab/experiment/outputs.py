@@ -62,7 +62,7 @@ def per_query(lab: Lab, table: Table, variant: Variant) -> pa.Table:
     columns["latency_ms"] = pa.nulls(len(rows), pa.float64())  # not measured by a replay
     columns["cost_usd"] = variant.values(table, COST)[:, rows].mean(axis=0) / 1000
     columns["api_calls"] = variant.values(table, CALLS)[:, rows].mean(axis=0)
-    columns["alpha"] = bake.ALPHAS[variant.actions[RECALL][:, rows]].mean(axis=0)
+    columns["alpha"] = table.actions.alpha[variant.actions[RECALL][:, rows]].mean(axis=0)
     return pa.table(columns, schema=pa.schema([(name, _type(name)) for name in columns]))
 
 
@@ -90,8 +90,8 @@ def decisions(
             "seed": np.repeat(np.arange(seeds, dtype=np.int32), steps),
             "policy": np.full(seeds * steps, name),
             "action": action,
-            "alpha": bake.ALPHAS[action],
-            "beta": np.round(1 - bake.ALPHAS[action], 1),
+            "alpha": table.actions.alpha[action],
+            "beta": np.round(1 - table.actions.alpha[action], 1),
             "propensity": path.propensity.ravel().astype(np.float64),
             "reward": rewards[query, action],
         }
@@ -116,9 +116,9 @@ def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: in
         lines: list[str] = []
         for number, collection in enumerate(lab.dataset.collections):
             own = rows[table.domain[rows] == number]
-            alphas = np.full(len(collection.queries), 0.5)
-            alphas[table.rows[own]] = bake.ALPHAS[one.actions[RECALL][0, own]]
-            ranked = bake.rankings(table.baked[collection.domain], alphas, depth)
+            chosen = np.zeros(len(collection.queries), np.int32)
+            chosen[table.rows[own]] = one.actions[RECALL][0, own]
+            ranked = bake.rankings(table.baked[collection.domain], table.actions, chosen, depth)
             for row in own:
                 places = ranked[table.rows[row]]
                 head = f"{table.queries[row].id} Q0 "
@@ -152,7 +152,9 @@ def recommend(lab: Lab, table: Table, variants: Mapping[str, Variant]) -> None:
     }
 
     def reward(name: str) -> float:
-        actions = np.array([int(np.abs(bake.ALPHAS - settings[name][domain]).argmin()) for domain in domains])
+        actions = np.array(
+            [int(np.abs(table.actions.alpha - settings[name][domain]).argmin()) for domain in domains]
+        )
         values = table.metrics[RECALL][train, actions[table.domain[train]]]
         return float(np.mean([values[table.domain[train] == one].mean() for one in range(len(domains))]))
 

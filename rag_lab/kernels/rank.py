@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 class Quality(NamedTuple):
@@ -26,6 +26,12 @@ class Quality(NamedTuple):
 def order(scores: Float[Array, " P"], k: int) -> Int[Array, " K"]:
     """Places of the `k` best scores, best first; ties by place, which is corpus order."""
     return jax.lax.top_k(scores, min(k, scores.shape[0]))[1]
+
+
+def ranks(scores: Float[Array, " P"], real: Bool[Array, " P"]) -> Int[Array, " P"]:
+    """The rank of every real place, from 1; ties by place. Padding comes after all of them."""
+    best_first = jnp.argsort(jnp.where(real, -scores, jnp.inf), stable=True)
+    return jnp.argsort(best_first).astype(jnp.int32) + 1
 
 
 def quality(grades: Int[Array, " K"], relevant: Int[Array, ""], ideal_dcg: Float[Array, ""]) -> Quality:
