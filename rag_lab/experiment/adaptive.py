@@ -145,9 +145,8 @@ class Adaptive(NamedTuple):
             fewest_clusters=resampler.fewest_clusters,
             gap_closed=closed,
         )
-        outputs.write(
-            lab, table, variants, bandit or treatment, settings, stream[: self.logged_seeds], self.ranking_depth, worth
-        )
+        logged = stream[: self.logged_seeds]
+        outputs.write(lab, table, variants, bandit or treatment, settings, logged, self.ranking_depth)
         return Findings(
             metrics=metrics[treatment] | (accuracy if spoken.any() else {}),
             variants=metrics,
