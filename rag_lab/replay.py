@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rag_lab.errors import ConfigError
-from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Heard, Shown
+from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Shown
 from rag_lab.l4_feedback.policy import Context, Policy, State
 
 PURPOSE = 1  # sets these keys apart from those that resampling draws from the same seed
@@ -35,13 +35,13 @@ CHECKPOINTS = 25  # at which a contextual policy's greedy choices are valued, at
 
 class World(NamedTuple):
     """What a policy is played in. rewards: of every action on every query; place, features: of each query's context;
-    domain: its true one; clues: what else a channel wants to know of an action on a query, 0 if nothing."""
+    domain: its true one; clues: which of an action's ten ranks hold a relevant passage, as bits (for clicks)."""
 
     rewards: Float[np.ndarray, "Q A"]
     place: Int[np.ndarray, " Q"]
     features: Float[np.ndarray, "Q F"]
     domain: Int[np.ndarray, " Q"]
-    clues: Int[np.ndarray, "Q A"] | None = None
+    clues: Int[np.ndarray, "Q A"]
 
     @property
     def domains(self) -> int:
@@ -110,13 +110,14 @@ def _play(
     stream: Int[Array, "S T"],
     world: World,
     probe: Int[Array, "D P"],
+    given: Any,
 ) -> tuple[State, Any, Array, Array | None, Array, Array | None]:
     policy, channel, size = plan.policy, plan.channel, plan.batch
     length = stream.shape[1] // size
     places = jnp.arange(probe.shape[0] + 1)
     act = jax.vmap(policy.act, in_axes=(0, None, 0))
 
-    def context(query: Int[Array, "..."]) -> Context:
+    def context(query: Int[Array, ...]) -> Context:
         return Context(world.place[query], world.features[query])
 
     def learn(state: State, at: tuple[Context, Array, Array, Array]) -> tuple[State, None]:
@@ -129,9 +130,9 @@ def _play(
         action = act(chance, state, here)
         log = jax.vmap(policy.propensity, in_axes=(None, 0))(state, here) if plan.log else None
         taken = None if log is None else jnp.take_along_axis(log, action[:, None], axis=1)[:, 0]
-        clues = jnp.zeros(size, jnp.int32) if world.clues is None else world.clues[queries, action]
-        shown = Shown(here.place, action, world.rewards[queries, action], clues, (when + 0.5) / length)
-        listener, heard = channel.hear(listener, luck, shown)
+        earned, clues = world.rewards[queries, action], world.clues[queries, action]
+        shown = Shown(here.place, action, earned, clues, (when + 0.5) / length)
+        listener, heard = channel.hear(given, listener, luck, shown)
         news = (here, action, heard.reward, heard.weight)
         if plan.lag:
             waiting = jax.tree.map(lambda old, new: jnp.concatenate([old[1:], new[None]]), waiting, news)
@@ -151,7 +152,7 @@ def _play(
         return world.rewards[probe, best].mean(axis=1)
 
     def one(number: Int[Array, ""], stream: Int[Array, " T"]) -> Any:
-        own, other = jax.random.split(jax.random.fold_in(key, number))
+        own, other, whom = jax.random.split(jax.random.fold_in(key, number), 3)
         queries = stream.reshape(length, size)
         at = (
             queries,
@@ -170,7 +171,7 @@ def _play(
             return carry, (told, value(carry[0]))
 
         (end, _, _), ((action, greedy, taken, count), values) = jax.lax.scan(
-            piece, (state, waiting, channel.start(size)), at
+            piece, (state, waiting, channel.start(given, whom, size)), at
         )
         flat = jax.tree.map(lambda x: x.reshape(length, *x.shape[2:]), (action, greedy, taken))
         return end, jax.tree.map(lambda x: x.sum(axis=(0, 1)), count), *flat, values
@@ -200,10 +201,10 @@ def play(
         raise ConfigError(f"policy.update_every={every} does not divide a stream of {rounds} queries a domain")
     lag = -(-policy.pace.delay // every)
     plain = policy._replace(init=None, propensity=policy.propensity if log else None, belief=None)  # type: ignore[arg-type]
-    plan = _Plan(plain, channel, domains * every, lag, log)
+    plan = _Plan(plain, channel._replace(given=None), domains * every, lag, log)
     key = jax.random.fold_in(jax.random.key(seed), PURPOSE)
     probed = probe(stream, domains)
-    given = jax.tree.map(jnp.asarray, world._replace(rewards=world.rewards.astype(np.float32)))
+    baked = jax.tree.map(jnp.asarray, world._replace(rewards=world.rewards.astype(np.float32)))
 
     drawn = jax.eval_shape(lambda: policy.chance(key, state, (stream.shape[1],)))
     numbers = sum(leaf.size for leaf in jax.tree.leaves((drawn, state))) + stream.shape[1] * (domains + 4)
@@ -215,8 +216,8 @@ def play(
         missing = block - len(part)
         padded = np.pad(part, ((0, missing), (0, 0)), mode="edge") if missing else part
         which = jnp.arange(start, start + block)
-        one = _play(plan, key, which, state, jnp.asarray(padded), given, jnp.asarray(probed))
-        found.append(jax.tree.map(lambda x, n=len(part): np.asarray(x)[:n], one))
+        one = _play(plan, key, which, state, jnp.asarray(padded), baked, jnp.asarray(probed), channel.given)
+        found.append(jax.tree.map(lambda x, real=block - missing: np.asarray(x)[:real], one))
     end, heard, action, greedy, taken, value = jax.tree.map(lambda *x: np.concatenate(x), *found)
 
     def along(x: Any) -> Any:

@@ -3,8 +3,8 @@
 Each trial plays the policy on streams from one half of the train queries, by cluster, and values what it would then do,
 without exploring, on the other half; the halves change places. A standing policy is tuned within its space; one whose
 values somebody changed is taken as it is given. Optuna's TPE proposes, the study is kept like those of the tuned
-references (`rag_lab.study`), and the settings of the configuration are the first trial, so tuning never ends below them on
-what it looks at.
+references (`rag_lab.study`), and the settings of the configuration are the first trial, so tuning never ends below them
+on what it looks at.
 
 Shapes: Q queries, A actions.
 """
@@ -100,8 +100,7 @@ def _halves(material: Material) -> list[Callable[[Policy, int, Search], float]]:
         side[own] = np.isin(material.cluster[own], shuffled[: len(clusters) // 2])
 
     def half(learn: Int[np.ndarray, " n"], test: Int[np.ndarray, " m"]) -> Callable[[Policy, int, Search], float]:
-        own = World(*(None if part is None else part[learn] for part in world))
-        held = World(*(None if part is None else part[test] for part in world))
+        own, held = (World(*(part[rows] for part in world)) for rows in (learn, test))
 
         # What is fitted offline must not have seen the other half either.
         judged = Judged(own.features, own.place, own.rewards)

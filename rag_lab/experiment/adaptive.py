@@ -20,7 +20,7 @@ from rag_lab.errors import ConfigError
 from rag_lab.experiment import curves, families, outputs, verdicts
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
-from rag_lab.experiment.variants import Candidate, Variant, candidates, run_all, sets_of, standing, suffix
+from rag_lab.experiment.variants import PLAIN, Candidate, Variant, candidates, run_all, sets_of, standing, suffix
 from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
 from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
 from rag_lab.metrics.significance import Estimate, Resampler
@@ -34,6 +34,7 @@ class Adaptive(NamedTuple):
     name: str
     question: str
     seeds: int
+    seeds_larger: int
     logged_seeds: int
     queries_per_domain: int
     resamples: int
@@ -67,6 +68,7 @@ class Adaptive(NamedTuple):
         channel = JUDGMENTS if self.regime == "judged" else clicks(self.clicks)
         train = table.part(test=False)
         stream = train[replay.streams(lab.seed, self.seeds, table.domain[train], self.queries_per_domain)]
+        streams = {one: stream[: self.seeds if one == PLAIN else self.seeds_larger] for one in table.sets}
         search = lab.search(self.queries_per_domain, lab.seed)
         references = {one: self._tuner(table, one, search) for one in table.sets}
         settings = {one: self._setting(lab, table, one, search, references[one]) for one in table.sets}
@@ -86,14 +88,14 @@ class Adaptive(NamedTuple):
         with lab.progress("learn", len(every), "policies") as bar:
             variants: dict[str, Variant] = {}
             for one in every:
-                variants |= run_all([one], settings, settle, table, stream, lab.seed, channel)
+                variants |= run_all([one], settings, settle, table, streams, lab.seed, channel)
                 bar.advance()
         tested = [one for one in every if one.treatment]
         worth = self._worth(tested, settle, materials, search)
         treatment = max(worth, key=lambda name: round(worth[name], 9))
         reference = self._decisive(variants, table, treatment)
         lab.events.emit("declared", treatment=treatment, reference=reference, train_value=worth)
-        return self._findings(lab, table, variants, settings, stream, treatment, reference, worth, references, channel)
+        return self._findings(lab, table, variants, settings, streams, treatment, reference, worth, references, channel)
 
     def _findings(
         self,
@@ -101,7 +103,7 @@ class Adaptive(NamedTuple):
         table: Table,
         variants: dict[str, Variant],
         settings: Mapping[str, Setting],
-        stream: Int[np.ndarray, "S T"],
+        streams: Mapping[str, Int[np.ndarray, "S T"]],
         treatment: str,
         reference: str | None,
         worth: Mapping[str, float],
@@ -120,11 +122,11 @@ class Adaptive(NamedTuple):
             table, resampler, variants, estimates, treatment, reference, worth, lab.dataset.domains
         )
         bandit = self._bandit(variants, treatment, worth)
-        learning = curves.learning(variants, settings, table, stream, lab.seed, bandit, channel)
+        learning = curves.learning(variants, settings, table, streams, lab.seed, bandit, channel)
 
         metrics = {name: self._metrics(lab, name, estimates) for name in variants}
-        for name, one in learning.metrics.items():
-            metrics[name] |= one
+        for name, learned in learning.metrics.items():
+            metrics[name] |= learned
         for name, one in variants.items():
             if isinstance(one.policy, Policy) and not one.true_domain:
                 own = self._decisive(variants, table, name)
@@ -145,14 +147,14 @@ class Adaptive(NamedTuple):
             fewest_clusters=resampler.fewest_clusters,
             gap_closed=closed,
         )
-        logged = stream[: self.logged_seeds]
+        logged = streams[variants[bandit or treatment].set][: self.logged_seeds]
         outputs.write(lab, table, variants, bandit or treatment, settings, logged, self.ranking_depth)
         return Findings(
             metrics=metrics[treatment] | (accuracy if spoken.any() else {}),
             variants=metrics,
             comparisons=comparisons,
             targets=verdicts.judge(judged),
-            curves=curves.collect(lab, table, variants, stream, learning, resampler, treatment, settings, worth),
+            curves=curves.collect(lab, table, variants, streams, learning, resampler, treatment, settings, worth),
             notes=self._notes(lab, table, variants, treatment, reference, worth),
             tags=self._tags(variants, references),
             baseline=reference,
@@ -327,6 +329,7 @@ def build(
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")],
     question: str,
     seeds: Annotated[int, Field(ge=2, le=100_000)],
+    seeds_larger: Annotated[int, Field(ge=2, le=100_000)],
     logged_seeds: Annotated[int, Field(ge=1)],
     queries_per_domain: Annotated[int, Field(ge=1)],
     resamples: Annotated[int, Field(ge=100)],
@@ -338,8 +341,8 @@ def build(
 ) -> Any:
     """The experiment.
 
-    seeds: independent bandits; logged_seeds: how many of them have their decisions written; queries_per_domain:
-    length of a stream in each domain; resamples: of the bootstrap and the permutation test; ranking_depth: ranks
+    seeds: independent bandits; seeds_larger: of them, how many play on action sets other than `alpha`; logged_seeds:
+    how many of them have their decisions written; queries_per_domain: length of a stream in each domain; resamples: of the bootstrap and the permutation test; ranking_depth: ranks
     written; primary_references: of these the better on train is what the treatment must beat. regime: what
     policies learn from; clicks: how readers click; reward: the weight of recall@10, of cost (USD per 1,000 queries,
     taken away) and of groundedness.
@@ -347,6 +350,6 @@ def build(
     if reward.get("groundedness"):
         raise ConfigError("experiment.reward.groundedness: there are no answers in this experiment yet; give 0")
     return Adaptive(
-        name, question, seeds, logged_seeds, queries_per_domain, resamples, ranking_depth, primary_references,
-        regime, clicks, reward,
+        name, question, seeds, min(seeds, seeds_larger), logged_seeds, queries_per_domain, resamples, ranking_depth,
+        primary_references, regime, clicks, {str(part): weight for part, weight in reward.items()},
     )  # fmt: skip

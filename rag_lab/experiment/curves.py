@@ -43,7 +43,7 @@ def learning(
     variants: Mapping[str, Variant],
     settings: Mapping[str, Setting],
     table: Table,
-    stream: Int[np.ndarray, "S T"],
+    streams: Mapping[str, Int[np.ndarray, "S T"]],
     seed: int,
     bandit: str | None,
     channel: Channel,
@@ -51,11 +51,11 @@ def learning(
     """Regret of every variant and convergence of every learner, with the bandit's contrasts beside it.
 
     Regret is against the best action of a domain within the variant's own set; `regret_to_static` is against the one
-    action that is best for all domains.
+    action that is best for all domains. settings, streams: by action set.
     """
     names = next(iter(settings.values())).domains
     domains, places = len(names), len(names) + 1
-    train, length = table.part(test=False), stream.shape[1] // domains
+    train, length = table.part(test=False), next(iter(streams.values())).shape[1] // domains
     detected, true, means = {}, {}, {}
     for action_set, own in table.sets.items():
         rewards = table.reward[train][:, own]
@@ -67,7 +67,7 @@ def learning(
     for name, one in variants.items():
         if isinstance(one.policy, Ceiling):
             continue
-        best = means[one.set]
+        best, stream = means[one.set], streams[one.set]
         if one.path is None:
             forgone = _fixed_regret(one, table, train, best)
             regret[name] = np.cumsum(np.full((1, length), forgone), axis=1)
@@ -92,7 +92,9 @@ def learning(
     found = None
     if bandit is not None:
         one = variants[bandit]
-        for name, taken in _contrasts(one, settings[one.set], table, stream, seed, channel, detected, true):
+        for name, taken in _contrasts(
+            one, settings[one.set], table, streams[one.set], seed, channel, detected, true
+        ):
             steps[name] = taken
         found = _convergence(bandit, steps, length)
     by = np.arange(1, length + 1)
@@ -126,7 +128,10 @@ def _by_domain(domains: tuple[str, ...], metrics: Mapping[str, Float[np.ndarray,
 
 
 def online(
-    variants: Mapping[str, Variant], table: Table, stream: Int[np.ndarray, "S T"], domains: tuple[str, ...]
+    variants: Mapping[str, Variant],
+    table: Table,
+    streams: Mapping[str, Int[np.ndarray, "S T"]],
+    domains: tuple[str, ...],
 ) -> dict[str, Any]:
     """Prequential results: the true reward that each variant earned on the train stream, while it learned.
 
@@ -136,6 +141,7 @@ def online(
     for name, one in variants.items():
         if isinstance(one.policy, Ceiling):
             continue
+        stream = streams[one.set]
         taken = one.actions[RECALL][0][stream] if one.path is None else table.sets[one.set][one.path.action]
         earned = measure.by_domain(table.reward[stream, taken], len(domains)).mean(axis=2)
         earned = np.column_stack([earned, earned.mean(axis=1)])
@@ -144,7 +150,8 @@ def online(
             domain: [float(mean), float(mean - reach), float(mean + reach)]
             for domain, mean, reach in zip((*domains, "mean"), earned.mean(axis=0), half, strict=True)
         }
-    return {"seeds": len(stream), "steps": stream.shape[1] // len(domains), "variants": out}
+    longest = max(streams.values(), key=len)
+    return {"seeds": len(longest), "steps": longest.shape[1] // len(domains), "variants": out}
 
 
 def _fixed_regret(
@@ -198,7 +205,7 @@ def collect(
     lab: Lab,
     table: Table,
     variants: Mapping[str, Variant],
-    stream: Int[np.ndarray, "S T"],
+    streams: Mapping[str, Int[np.ndarray, "S T"]],
     found: Learning,
     resampler: Resampler,
     treatment: str,
@@ -243,7 +250,7 @@ def collect(
                 for name, one in found.regret.items()
             },
         },
-        "online": online(variants, table, stream, domains),
+        "online": online(variants, table, streams, domains),
         "posterior": _posteriors(variants, settings, domains, found.means),
         "convergence": {
             "step": (points + 1).tolist(),

@@ -187,11 +187,14 @@ def run_all(
     settings: Mapping[str, Setting],
     settle: Settle,
     table: Table,
-    stream: Int[np.ndarray, "S T"],
+    streams: Mapping[str, Int[np.ndarray, "S T"]],
     seed: int,
     channel: Channel,
 ) -> dict[str, Variant]:
-    """Every variant by name, in order; a per-domain policy is followed by itself on the true domain."""
+    """Every variant by name, in order; a per-domain policy is followed by itself on the true domain.
+
+    settings, streams: by action set.
+    """
     out: list[Variant] = []
     for one in every:
         for action_set in one.policy.actions:
@@ -200,9 +203,6 @@ def run_all(
                 continue
             tuned, study = settle(one, action_set)
             for true_domain in (False, True) if one.policy.per_domain else (False,):
-                out.append(
-                    run_policy(
-                        tuned, study, settings[action_set], table, action_set, stream, seed, channel, true_domain
-                    )
-                )
+                given = (tuned, study, settings[action_set], table, action_set, streams[action_set])
+                out.append(run_policy(*given, seed, channel, true_domain))
     return {variant.name: variant for variant in out}

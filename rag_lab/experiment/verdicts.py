@@ -38,8 +38,8 @@ class Measured(NamedTuple):
     """What the verdicts are made from.
 
     action_set: the treatment's; reference: the tuned static that decides, if the run has one. bandit: whose convergence
-    it is: the treatment, or another learner where that does not learn, or None. cost_changes: the treatment's relative cost
-    change against BALANCED with each price at half and at twice. fewest_clusters: of test queries, over domains.
+    it is: the treatment, or another learner where that does not learn, or None. cost_changes: the treatment's relative
+    cost change against BALANCED with each price at half and at twice. fewest_clusters: of test queries, over domains.
     """
 
     treatment: str

@@ -1,20 +1,26 @@
 """What comes back of a decision: the judgment itself, clicks, or what simulated users say, filtered or not.
 
 A channel turns the true rewards of a batch of answers into what a policy hears, reward and weight. It never sees more
-than an assessor, or a user, would. All of it is pure, for use inside scan and vmap.
+than an assessor, or a user, would. All of it is pure, for use inside scan and vmap; what may differ between two plays
+of one compiled program is in `given`.
 
-Shapes: B answers of a batch, C places.
+Shapes: B answers of a batch, C places, N = B · readers items of feedback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+
+from rag_lab.l4_feedback import users
+from rag_lab.l4_feedback.feedback import Reason, Settings
+from rag_lab.l4_feedback.filters.jitted import Items, judge
 
 RANKS = 10  # passages that are shown
 
@@ -39,15 +45,16 @@ class Heard(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """start(answers of a batch) -> what the channel remembers. chance(key, shape) -> what chance says to answers of
-    that shape. hear(memory, chance, shown) -> memory, Heard."""
+    """start(given, key, answers of a batch) -> what the channel remembers. chance(key, shape) -> what chance says to
+    answers of that shape. hear(given, memory, chance, shown) -> memory, Heard. given: arrays."""
 
-    start: Callable[[int], Any]
+    start: Callable[[Any, Array, int], Any]
     chance: Callable[[Array, tuple[int, ...]], Any]
-    hear: Callable[[Any, Any, Shown], tuple[Any, Heard]]
+    hear: Callable[[Any, Any, Any, Shown], tuple[Any, Heard]]
+    given: Any
 
 
-def _no_memory(size: int) -> Any:
+def _no_memory(given: Any, key: Array, size: int) -> Any:
     return ()
 
 
@@ -55,11 +62,11 @@ def _no_chance(key: Array, shape: tuple[int, ...]) -> Any:
     return jnp.zeros(shape)
 
 
-def _believe(memory: Any, chance: Any, shown: Shown) -> tuple[Any, Heard]:
+def _believe(given: Any, memory: Any, chance: Any, shown: Shown) -> tuple[Any, Heard]:
     return memory, Heard(shown.truth, jnp.ones_like(shown.truth), ())
 
 
-JUDGMENTS = Channel(_no_memory, _no_chance, _believe)  # an assessor labels the list shown; each label is right
+JUDGMENTS = Channel(_no_memory, _no_chance, _believe, ())  # an assessor labels the list shown; each label is right
 
 
 class Clicks(NamedTuple):
@@ -72,22 +79,145 @@ class Clicks(NamedTuple):
     full: float
 
 
+def _click_chance(key: Array, shape: tuple[int, ...]) -> Float[Array, "... ranks"]:
+    return jax.random.uniform(key, (int(np.prod(shape)) * RANKS,)).reshape(*shape, RANKS)
+
+
+def _click(given: Clicks, memory: Any, chance: Float[Array, "B ranks"], shown: Shown) -> tuple[Any, Heard]:
+    looks = jnp.arange(1, RANKS + 1, dtype=jnp.float32) ** -given.severity
+    relevant = (shown.clues[:, None] >> jnp.arange(RANKS)) & 1
+    clicked = chance < looks * jnp.where(relevant, given.relevant, given.other)
+    found = (clicked / looks - given.other).sum(axis=1) / (given.relevant - given.other)
+    return memory, Heard(jnp.clip(found / given.full, 0, 1), jnp.ones_like(shown.truth), clicked.sum())
+
+
 def clicks(model: Clicks) -> Channel:
     """Clicks on the ten passages shown, by a position-based model (Craswell et al. 2008, WSDM; Joachims, Swaminathan
     and Schnabel 2017, WSDM, for the correction): each click counts 1/propensity of its rank, less what clicks on
-    irrelevant passages would add on average. The reward, clipped at 1, knows how many relevant passages were shown,
-    in expectation, and nothing of how many there are.
+    irrelevant passages would add on average. The reward, clipped to [0, 1], says how many relevant passages were
+    shown, in expectation but for the clipping, and nothing of how many there are. Counted: the clicks.
     """
-    looks = np.arange(1, RANKS + 1, dtype=np.float32) ** -model.severity
+    return Channel(_no_memory, _click_chance, _click, jax.tree.map(jnp.float32, model))
 
-    def chance(key: Array, shape: tuple[int, ...]) -> Float[Array, "... ranks"]:
-        count = int(np.prod(shape)) * RANKS
-        return jax.random.uniform(key, (count,)).reshape(*shape, RANKS)
 
-    def hear(memory: Any, chance: Float[Array, "B ranks"], shown: Shown) -> tuple[Any, Heard]:
-        relevant = (shown.clues[:, None] >> jnp.arange(RANKS)) & 1
-        clicked = chance < looks * jnp.where(relevant, model.relevant, model.other)
-        found = (clicked / looks - model.other).sum(axis=1) / (model.relevant - model.other)
-        return memory, Heard(jnp.clip(found / model.full, 0, 1), jnp.ones_like(shown.truth), clicked.sum())
+class Crowd(NamedTuple):
+    """Who reads. users: how many there are; readers: how many read each answer; window: how many batches a filter
+    looks at; step_s: seconds from one answer to the next; kinds: of those who are not honest."""
 
-    return Channel(_no_memory, chance, hear)
+    users: int
+    readers: int
+    window: int
+    step_s: float
+    kinds: tuple[int, ...]
+    behaviour: users.Behaviour
+
+
+class Noise(NamedTuple):
+    """share: of the users who are not honest; promoted: the action that colluders push in each place."""
+
+    share: Float[Array, ""]
+    promoted: Int[Array, " C"]
+
+
+class Tally(NamedTuple):
+    """Items of feedback: dropped ones that are noise, dropped ones, noise; the weight that noise got, and all did."""
+
+    caught: Int[Array, ""]
+    dropped: Int[Array, ""]
+    noise: Int[Array, ""]
+    noise_weight: Float[Array, ""]
+    weight: Float[Array, ""]
+
+
+class _Memory(NamedTuple):
+    crowd: users.Crowd
+    window: Items
+    when: Int[Array, ""]
+
+
+def _gather(given: Noise, key: Array, size: int, *, crowd: Crowd) -> _Memory:
+    items = crowd.window * size * crowd.readers
+    whole, real = jnp.zeros(items, jnp.int32), jnp.zeros(items)
+    window = Items(jnp.zeros(items, bool), whole, whole, whole, real, real, real, whole + 1)
+    return _Memory(users.gather(key, crowd.users, given.share, crowd.kinds), window, jnp.int32(0))
+
+
+def _reader_chance(key: Array, shape: tuple[int, ...], *, readers: int) -> users.Chance:
+    return users.draw(key, (*shape, readers))
+
+
+def _listen(
+    given: Noise, memory: _Memory, chance: users.Chance, shown: Shown, *, crowd: Crowd, settings: Settings | None
+) -> tuple[_Memory, Heard]:
+    size = shown.truth.shape[0]
+    pushed = shown.action == given.promoted[shown.place]
+    progress = jnp.full(size, shown.progress)
+    who, reading = users.read(chance, memory.crowd, shown.truth, pushed, progress, crowd.behaviour)
+    items = size * crowd.readers
+    weight, dropped, window = jnp.ones(items), jnp.zeros(items, bool), memory.window
+    if settings is not None:
+        window, weight, dropped = _filtered(memory, shown, who, reading, crowd, settings, given.promoted.shape[0])
+    worth = weight.reshape(size, crowd.readers)
+    total = worth.sum(axis=1)
+    said = (worth * reading.rating.reshape(size, crowd.readers)).sum(axis=1) / jnp.maximum(total, 1e-9)
+    noise = reading.noise
+    count = Tally(
+        (dropped & noise).sum(), dropped.sum(), noise.sum(), (weight * noise).sum(), weight.sum()
+    )
+    return _Memory(memory.crowd, window, memory.when + 1), Heard(said, total / crowd.readers, count)
+
+
+def _filtered(
+    memory: _Memory,
+    shown: Shown,
+    who: Int[Array, " N"],
+    reading: users.Reading,
+    crowd: Crowd,
+    settings: Settings,
+    places: int,
+) -> tuple[Items, Float[Array, " N"], Array]:
+    """The window with a new batch in place of its oldest, the batch's relative weights, and what of it is dropped.
+
+    Weights are relative to the mean weight of what is kept in the window, so that a filter neither hurries nor slows
+    learning from good feedback. An answer is rated by several users once, and so is what the filter knows as a query.
+    """
+    size, items = shown.truth.shape[0], who.shape[0]
+    slot = memory.when % crowd.window
+    answer = slot * size + jnp.arange(items) // crowd.readers
+    group = jnp.repeat((shown.place + 1) % places, crowd.readers, total_repeat_length=items)
+    new = Items(
+        jnp.ones(items, bool), who, answer, group, reading.rating, jnp.zeros(items), reading.dwell_s, reading.position
+    )
+    older = memory.window._replace(age_s=memory.window.age_s + size * crowd.step_s)
+    window = jax.tree.map(lambda old, fresh: jax.lax.dynamic_update_slice(old, fresh, (slot * items,)), older, new)
+    weight, reason = judge(window, settings, crowd.users, crowd.window * size, places)
+    kept = window.judged & (reason == Reason.KEPT)
+    relative = weight / jnp.maximum(weight.sum() / jnp.maximum(kept.sum(), 1), 1e-9)
+
+    def newest(x: Array) -> Array:
+        return jax.lax.dynamic_slice(x, (slot * items,), (items,))
+
+    return window, newest(relative), newest(reason) != Reason.KEPT
+
+
+def readers(crowd: Crowd, noise: float, promoted: Int[np.ndarray, " C"], settings: Settings | None) -> Channel:
+    """Simulated users who rate what they read, behind a filter with these settings or without one.
+
+    noise: the share of users that is not honest. Counted: a `Tally`.
+    """
+    return Channel(
+        _Bound(_gather, (("crowd", crowd),)),
+        _Bound(_reader_chance, (("readers", crowd.readers),)),
+        _Bound(_listen, (("crowd", crowd), ("settings", settings))),
+        Noise(jnp.float32(noise), jnp.asarray(promoted, jnp.int32)),
+    )
+
+
+class _Bound(NamedTuple):
+    """A function with some arguments fixed, equal to another of the same: unlike `partial`, no new program."""
+
+    function: Callable[..., Any]
+    fixed: tuple[tuple[str, Any], ...]
+
+    def __call__(self, *given: Any) -> Any:
+        return partial(self.function, **dict(self.fixed))(*given)

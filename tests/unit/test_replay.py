@@ -9,9 +9,9 @@ import pytest
 import reference
 
 from rag_lab import replay
-from rag_lab.l4_feedback.policies import static, thompson
 from rag_lab.errors import ConfigError
 from rag_lab.l4_feedback.channel import Clicks, clicks
+from rag_lab.l4_feedback.policies import static, thompson
 from rag_lab.l4_feedback.policy import Context, Pace, Policy, Setting
 
 QUERIES, DOMAINS, SEEDS, SEED = 30, 2, 1000, 7
@@ -53,7 +53,10 @@ def stream() -> np.ndarray:
     return replay.streams(SEED, SEEDS, DOMAIN, PER_DOMAIN)
 
 
-def world(place: np.ndarray = DOMAIN, clues: np.ndarray | None = None) -> replay.World:
+NOTHING = np.zeros(REWARDS.shape, np.int32)
+
+
+def world(place: np.ndarray = DOMAIN, clues: np.ndarray = NOTHING) -> replay.World:
     return replay.World(REWARDS, place, FEATURES, DOMAIN, clues)
 
 
@@ -72,7 +75,7 @@ def normals() -> np.ndarray:
 
     def one(number: jax.Array) -> jax.Array:
         base = jax.random.fold_in(jax.random.key(SEED), replay.PURPOSE)
-        own = jax.random.split(jax.random.fold_in(base, number))[0]
+        own = jax.random.split(jax.random.fold_in(base, number), 3)[0]
         return jax.random.normal(own, (STEPS * len(ALPHAS),)).reshape(STEPS, len(ALPHAS))
 
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(SEEDS)))
@@ -214,7 +217,7 @@ def test_delayed_feedback_comes_late_and_its_end_never(policy: Policy, stream: n
 
 
 def test_a_batch_that_does_not_divide_the_stream(policy: Policy, stream: np.ndarray) -> None:
-    with pytest.raises(ConfigError, match="^policy.update_every=7 does not divide a stream of 40 queries a domain$"):
+    with pytest.raises(ConfigError, match=r"^policy\.update_every=7 does not divide a stream of 40 queries a domain$"):
         played(policy._replace(pace=Pace(7, 0)), stream[:2])
 
 

@@ -1,7 +1,7 @@
 """A rule for each query, without learning: the surer ranker gets the weight.
 
-In the manner of published dynamic-α work (Hsu and Tzeng 2025, arXiv:2503.23013, who ask a language model how good either
-ranker's best passage is; here the rankers' own scores say it, as query performance prediction does: Shtok et al.
+In the manner of published dynamic-α work (Hsu and Tzeng 2025, arXiv:2503.23013, who ask a language model how good
+either ranker's best passage is; here the rankers' own scores say it, as query performance prediction does: Shtok et al.
 2012, ACM TOIS 30(2)): α = base + slope · (lexical − dense), both features standardised on train queries, taken to the
 nearest α of the set.
 """

@@ -24,7 +24,7 @@ class Greedy(NamedTuple):
     epsilon: Float[Array, ""]
 
 
-def _chance(key: Array, state: Greedy, shape: tuple[int, ...]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+def _chance(key: Array, state: Greedy, shape: tuple[int, ...]) -> tuple[Float[Array, ...], Float[Array, ...]]:
     """Whether to explore, and where: two uniform numbers."""
     whether, where = jax.random.split(key)
     return jax.random.uniform(whether, shape), jax.random.uniform(where, shape)

@@ -10,7 +10,6 @@ import math
 from functools import partial
 from typing import Annotated
 
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from pydantic import Field

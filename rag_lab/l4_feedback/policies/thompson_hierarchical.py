@@ -21,10 +21,10 @@ from rag_lab.l4_feedback.policy import Belief, Chance, Context, Lag, Pace, Polic
 
 
 class Evidence(NamedTuple):
-    """count, total: observations and their summed rewards; prior: `mean` of each arm, `strength` of the shared
+    """seen, total: observations and their summed rewards; prior: `mean` of each arm, `strength` of the shared
     shifts; between: standard deviation of a domain's own shift."""
 
-    count: Float[Array, "C A"]
+    seen: Float[Array, "C A"]
     total: Float[Array, "C A"]
     prior: kernel.Arms
     between: Float[Array, ""]
@@ -35,7 +35,7 @@ def _arms(state: Evidence, context: Context) -> kernel.Arms:
 
 
 def _chance(key: Array, state: Evidence, shape: tuple[int, ...]) -> Float[Array, "... A"]:
-    return normals(key, shape, state.count.shape[-1])
+    return normals(key, shape, state.seen.shape[-1])
 
 
 def _act(chance: Chance, state: Evidence, context: Context) -> Int[Array, ""]:
@@ -45,10 +45,10 @@ def _act(chance: Chance, state: Evidence, context: Context) -> Int[Array, ""]:
 def _update(
     state: Evidence, context: Context, action: Int[Array, ""], reward: Float[Array, ""], weight: Float[Array, ""]
 ) -> Evidence:
-    places, actions = state.count.shape
+    places, actions = state.seen.shape
     here = (jnp.arange(places) == context.place)[:, None] & (jnp.arange(actions) == action)
     worth = jnp.where(here, weight, 0)
-    return state._replace(count=state.count + worth, total=state.total + worth * reward)
+    return state._replace(seen=state.seen + worth, total=state.total + worth * reward)
 
 
 def _greedy(state: Evidence, context: Context) -> Int[Array, ""]:

@@ -79,8 +79,8 @@ def build(
         away = np.square(setting.basis[:, None] - setting.basis[None]).sum(axis=2)
         covariance = prior_sd**2 * (np.exp(-away / (2 * reach**2)) + JITTER * np.eye(len(away))) + shared_sd**2
         root = np.linalg.cholesky(covariance)
-        mean = jnp.asarray(setting.prior(prior_mean, prior_slope))
-        return Process(linear.start(setting.places, mean[0], root, reward_sd)._replace(mean=mean))
+        mean = setting.prior(prior_mean, prior_slope)
+        return Process(linear.start(setting.places, mean[0], root, reward_sd)._replace(mean=jnp.asarray(mean)))
 
     return Policy(
         init=init,

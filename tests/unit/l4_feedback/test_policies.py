@@ -37,7 +37,8 @@ EXPECTED = {  # the α that each policy without learning takes in each place
     "recommended": [0.2, 0.8, 1.0, 0.6],
 }
 LEARNING = {
-    "thompson", "discounted_thompson", "thompson_hierarchical", "thompson_smooth", "epsilon_greedy", "ucb", "contextual",
+    "thompson", "discounted_thompson", "thompson_hierarchical", "thompson_smooth", "epsilon_greedy", "ucb",
+    "contextual",
 }  # fmt: skip
 SHARING = {"thompson_hierarchical"}  # evidence of one domain is meant to move the others
 RULES = {"ridge", "confidence"}  # what they do depends on the query
@@ -187,7 +188,8 @@ def test_an_update_changes_the_played_place_alone(named: tuple[str, Policy]) -> 
 def test_a_reward_without_weight_teaches_nothing_and_half_of_one_half(policy: Policy) -> None:
     """Two updates worth half an observation each are one worth a whole."""
     before, where, action, reward = policy.init(SETTING), at(1), jnp.int32(2), jnp.float32(0.25)
-    for one, other in zip(leaves(before), leaves(policy.update(before, where, action, reward, jnp.float32(0))), strict=True):
+    after = policy.update(before, where, action, reward, jnp.float32(0))
+    for one, other in zip(leaves(before), leaves(after), strict=True):
         if one.shape != () and policy.belief is not None:
             np.testing.assert_allclose(one, other, rtol=0.02)  # discounting fades a little at every update
     half = jnp.float32(0.5)
