@@ -69,17 +69,13 @@ class Baked(NamedTuple):
     rank_constant: float
 
 
-def stack(
-    expansion: Int[np.ndarray, " E"], pools: list[Pool], late: list[Float[np.ndarray, "Q P"] | None]
-) -> Pools:
+def stack(expansion: Int[np.ndarray, " E"], pools: list[Pool], late: list[Float[np.ndarray, "Q P"] | None]) -> Pools:
     """One pool and, where asked for, its late interaction for each expansion."""
     filled = [
         np.full(pool.lexical.shape, np.nan, np.float32) if one is None else one
         for pool, one in zip(pools, late, strict=True)
     ]
-    passage, lexical, dense, real = (
-        np.stack([np.asarray(one) for one in each]) for each in zip(*pools, strict=True)
-    )
+    passage, lexical, dense, real = (np.stack([np.asarray(one) for one in each]) for each in zip(*pools, strict=True))
     return Pools(expansion, passage, lexical, dense, np.stack(filled), real)
 
 
@@ -190,9 +186,7 @@ def _ranked(
     return jax.vmap(one, in_axes=(0, 0, 1))(at, action, pools)
 
 
-def rankings(
-    baked: Baked, actions: ActionSet, chosen: Int[np.ndarray, " Q"], depth: int
-) -> Int[np.ndarray, "Q K"]:
+def rankings(baked: Baked, actions: ActionSet, chosen: Int[np.ndarray, " Q"], depth: int) -> Int[np.ndarray, "Q K"]:
     """Corpus positions of each query's best passages by its own action, best first; -1 where there are no more.
 
     chosen: the number of each query's action. K = min(depth, places of a pool).

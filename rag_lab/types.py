@@ -161,14 +161,10 @@ class Encoder(Protocol):
         """Raise now what would keep the collection from being encoded later; costs little."""
         ...
 
-    def passages(
-        self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "passages dimensions"]:
+    def passages(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "passages dimensions"]:
         """The vectors of the passages' indexed texts, in order."""
         ...
 
-    def queries(
-        self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "queries dimensions"]:
+    def queries(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "queries dimensions"]:
         """The vectors of the queries' texts, in order."""
         ...

@@ -80,8 +80,6 @@ def api_calls(actions: ActionSet, *, looked: bool = False) -> Float[np.ndarray, 
     return np.sum(searches(actions, looked=looked), axis=0).astype(np.float64)
 
 
-def build(
-    *, generators: dict[str, Generator], embedding: Price, lexical_search: Price, vector_search: Price
-) -> Prices:
+def build(*, generators: dict[str, Generator], embedding: Price, lexical_search: Price, vector_search: Price) -> Prices:
     """The price table."""
     return Prices(generators, embedding, lexical_search, vector_search)

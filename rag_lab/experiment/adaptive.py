@@ -11,13 +11,13 @@ from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from pydantic import Field
 
-from rag_lab import replay, study, tuning
+from rag_lab import replay, study, tuning, wiring
 from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
-from rag_lab.experiment import curves, families, outputs, verdicts
+from rag_lab.experiment import curves, families, labels, off_policy, outputs, robustness, verdicts
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
 from rag_lab.experiment.variants import PLAIN, Candidate, Variant, candidates, run_all, sets_of, standing, suffix
@@ -43,6 +43,8 @@ class Adaptive(NamedTuple):
     regime: Literal["judged", "clicks"]
     clicks: Clicks
     reward: Mapping[str, float]
+    robustness: robustness.Plan
+    label_repetitions: int
 
     def check(self, lab: Lab) -> None:
         """ConfigError where a policy cannot start on this data; costs nothing, so it comes before all work."""
@@ -56,7 +58,7 @@ class Adaptive(NamedTuple):
             setting = lab.setting(action_set, lambda per_domain, budget: nothing, lab.no_judged(action_set))
             for one in every:
                 if isinstance(one.policy, Policy) and action_set in one.policy.actions:
-                    one.policy.init(setting)
+                    one.policy.init(setting)  # the sets of references follow those of the treatment
 
     def _candidates(self, lab: Lab) -> list[Candidate]:
         return candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"])
@@ -149,16 +151,53 @@ class Adaptive(NamedTuple):
         )
         logged = streams[variants[bandit or treatment].set][: self.logged_seeds]
         outputs.write(lab, table, variants, bandit or treatment, settings, logged, self.ranking_depth)
+        drawn = curves.collect(lab, table, variants, streams, learning, resampler, treatment, settings, worth)
+        if bandit is not None:
+            drawn["off_policy"] = off_policy.judge(
+                table, variants, bandit, settings[variants[bandit].set], logged, seed=lab.seed
+            )
+        drawn |= self._shaken(lab, table, settings, streams, learning.means)
         return Findings(
             metrics=metrics[treatment] | (accuracy if spoken.any() else {}),
             variants=metrics,
             comparisons=comparisons,
             targets=verdicts.judge(judged),
-            curves=curves.collect(lab, table, variants, streams, learning, resampler, treatment, settings, worth),
+            curves=drawn,
             notes=self._notes(lab, table, variants, treatment, reference, worth),
             tags=self._tags(variants, references),
             baseline=reference,
         )
+
+    def _shaken(
+        self,
+        lab: Lab,
+        table: Table,
+        settings: Mapping[str, Setting],
+        streams: Mapping[str, Int[np.ndarray, "S T"]],
+        means: Mapping[str, Float[np.ndarray, "D A"]],
+    ) -> dict[str, Any]:
+        """Robustness, and what a label buys, both over α alone, of standing policies; nothing where none is asked."""
+        plan = self.robustness
+        if PLAIN not in table.sets or not plan.policies:
+            return {}
+        train, stream = table.part(test=False), streams[PLAIN][: plan.seeds]
+        world = table.world(PLAIN, true_domain=False, rows=train)
+        row = np.full(len(table.queries), -1)
+        row[train] = np.arange(len(train))
+        policies = {name: wiring.build(standing(name), f"robustness.policies.{name}") for name in plan.policies}
+        judging = wiring.build(standing("jax", "filter", "filter"), "filter").settings
+        shaken = robustness.rows(plan, policies, settings[PLAIN], world, row[stream], judging, seed=lab.seed)
+        first = next(iter(policies.values()))
+        path = replay.play(first, first.init(settings[PLAIN]), world, row[stream], seed=lab.seed)
+        bought = labels.curves(
+            path, row[stream], world, means[PLAIN],
+            pulls_per_trial=min(lab.search(self.queries_per_domain, lab.seed).pulls_per_trial, self.queries_per_domain),
+            repetitions=self.label_repetitions, seed=lab.seed,
+        )  # fmt: skip
+        return {
+            "robustness": {"seeds": len(stream), "rows": [one._asdict() for one in shaken]},
+            "labels": bought | {"bandit": next(iter(policies))},
+        }
 
     def _worth(
         self,
@@ -184,9 +223,7 @@ class Adaptive(NamedTuple):
         learners = {name: worth[name] for name in worth if variants[name].path is not None}
         return treatment if treatment in learners else max(learners, key=lambda name: learners[name], default=None)
 
-    def _tuner(
-        self, table: Table, action_set: str, search: study.Search
-    ) -> Callable[[bool, Budget], study.Tuned]:
+    def _tuner(self, table: Table, action_set: str, search: study.Search) -> Callable[[bool, Budget], study.Tuned]:
         """Tuning sees train rewards only, and does each search once."""
         train, own = table.part(test=False), table.sets[action_set]
         labels = None if action_set == "alpha" else tuple(table.labels[one] for one in own)
@@ -249,9 +286,7 @@ class Adaptive(NamedTuple):
                 out[f"{prefix}{metric}_ci_high"] = max(high, out[f"{prefix}{metric}"])
         return out
 
-    def _cost_changes(
-        self, lab: Lab, table: Table, variants: dict[str, Variant], treatment: str
-    ) -> tuple[float, ...]:
+    def _cost_changes(self, lab: Lab, table: Table, variants: dict[str, Variant], treatment: str) -> tuple[float, ...]:
         """The treatment's relative cost change against α = 0.5, with each price at half and at twice."""
         if verdicts.BALANCED not in variants:
             return ()
@@ -264,9 +299,7 @@ class Adaptive(NamedTuple):
             each = values[np.arange(len(test)), one.actions[RECALL][:, test]].mean(axis=0)
             return float(np.mean([each[table.domain[test] == one].mean() for one in np.unique(table.domain)]))
 
-        return tuple(
-            cost(treatment, prices) / cost(verdicts.BALANCED, prices) - 1 for prices in lab.prices.scaled()
-        )
+        return tuple(cost(treatment, prices) / cost(verdicts.BALANCED, prices) - 1 for prices in lab.prices.scaled())
 
     def _tags(
         self,
@@ -338,18 +371,22 @@ def build(
     regime: Literal["judged", "clicks"],
     clicks: Clicks,
     reward: dict[Literal["recall", "cost", "groundedness"], Annotated[float, Field(ge=0)]],
+    robustness: robustness.Plan,
+    label_repetitions: Annotated[int, Field(ge=2)],
 ) -> Any:
     """The experiment.
 
     seeds: independent bandits; seeds_larger: of them, how many play on action sets other than `alpha`; logged_seeds:
-    how many of them have their decisions written; queries_per_domain: length of a stream in each domain; resamples: of the bootstrap and the permutation test; ranking_depth: ranks
-    written; primary_references: of these the better on train is what the treatment must beat. regime: what
-    policies learn from; clicks: how readers click; reward: the weight of recall@10, of cost (USD per 1,000 queries,
-    taken away) and of groundedness.
+    how many of them have their decisions written; queries_per_domain: length of a stream in each domain; resamples:
+    of the bootstrap and the permutation test; ranking_depth: ranks written; primary_references: of these the better
+    on train is what the treatment must beat. regime: what policies learn from; clicks: how readers click; reward: the
+    weight of recall@10, of cost (USD per 1,000 queries, taken away) and of groundedness. robustness: see its Plan;
+    without policies nothing is shaken. label_repetitions: searches whose mean tells what a label buys.
     """
     if reward.get("groundedness"):
         raise ConfigError("experiment.reward.groundedness: there are no answers in this experiment yet; give 0")
     return Adaptive(
         name, question, seeds, min(seeds, seeds_larger), logged_seeds, queries_per_domain, resamples, ranking_depth,
         primary_references, regime, clicks, {str(part): weight for part, weight in reward.items()},
+        robustness, label_repetitions,
     )  # fmt: skip

@@ -92,9 +92,7 @@ def learning(
     found = None
     if bandit is not None:
         one = variants[bandit]
-        for name, taken in _contrasts(
-            one, settings[one.set], table, streams[one.set], seed, channel, detected, true
-        ):
+        for name, taken in _contrasts(one, settings[one.set], table, streams[one.set], seed, channel, detected, true):
             steps[name] = taken
         found = _convergence(bandit, steps, length)
     by = np.arange(1, length + 1)
@@ -154,9 +152,7 @@ def online(
     return {"seeds": len(longest), "steps": longest.shape[1] // len(domains), "variants": out}
 
 
-def _fixed_regret(
-    one: Variant, table: Table, train: Int[np.ndarray, " n"], means: Float[np.ndarray, "D A"]
-) -> float:
+def _fixed_regret(one: Variant, table: Table, train: Int[np.ndarray, " n"], means: Float[np.ndarray, "D A"]) -> float:
     """Expected reward that a policy which does not learn forgoes on one query, mean over domains."""
     own = table.reward[train, one.actions[RECALL][0][train]]
     return float(np.mean([means[d].max() - own[table.domain[train] == d].mean() for d in range(len(means))]))

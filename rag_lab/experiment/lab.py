@@ -127,9 +127,7 @@ class Table(NamedTuple):
         """The positions of the test queries, or of the train queries."""
         return np.flatnonzero(self.test == test)
 
-    def world(
-        self, action_set: str, *, true_domain: bool, rows: Int[np.ndarray, " n"] | None = None
-    ) -> replay.World:
+    def world(self, action_set: str, *, true_domain: bool, rows: Int[np.ndarray, " n"] | None = None) -> replay.World:
         """What policies on an action set are played in: all queries, or those of `rows`."""
         rows = np.arange(len(self.queries)) if rows is None else rows
         own = self.sets[action_set]
@@ -212,8 +210,7 @@ def _join(
     features = (features - features[~test].mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
     tokens = count_tokens(texts, lab.progress)
     metrics = {
-        metric: joined(field).astype(np.float64)
-        for metric, field in ((RECALL, "recall"), (NDCG, "ndcg"), (MRR, "mrr"))
+        metric: joined(field).astype(np.float64) for metric, field in ((RECALL, "recall"), (NDCG, "ndcg"), (MRR, "mrr"))
     }
     prices = {}
     for looked in (False, True):

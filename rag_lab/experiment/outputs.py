@@ -70,9 +70,7 @@ def _type(column: str) -> pa.DataType:
     return pa.string() if column in ("query_id", "domain", "detected_domain", "split", "variant") else pa.float64()
 
 
-def decisions(
-    lab: Lab, table: Table, variant: Variant, setting: Setting, stream: Int[np.ndarray, "S T"]
-) -> pa.Table:
+def decisions(lab: Lab, table: Table, variant: Variant, setting: Setting, stream: Int[np.ndarray, "S T"]) -> pa.Table:
     """Every decision of the logged seeds, with the probability with which it was taken."""
     policy, world = variant.learner, table.world(variant.set, true_domain=False)
     path = replay.play(policy, policy.init(setting), world, stream, seed=lab.seed, log=True)

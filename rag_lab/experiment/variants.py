@@ -70,14 +70,12 @@ def suffix(action_set: str) -> str:
     return "" if action_set == PLAIN else f"_{action_set}"
 
 
-def standing(name: str, where: str = "references") -> dict[str, Any]:
-    """The node of a standing variant; ConfigError with the names allowed."""
-    folder = config.folder() / "policy"
+def standing(name: str, where: str = "references", group: str = "policy") -> dict[str, Any]:
+    """The node of a standing variant, a file of conf/<group>/; ConfigError with the names allowed."""
+    folder = config.folder() / group
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        raise ConfigError(
-            wiring.unknown(f"{where}={name}", name, sorted(one.stem for one in folder.glob("*.yaml")))
-        )
+        raise ConfigError(wiring.unknown(f"{where}={name}", name, sorted(one.stem for one in folder.glob("*.yaml"))))
     return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
 
 
@@ -131,12 +129,14 @@ def _standing(name: str, where: str, *, treatment: bool) -> Candidate:
 
 
 def sets_of(every: Sequence[Candidate], known: Sequence[str]) -> tuple[str, ...]:
-    """The action sets that these run on, in the order of the configuration. ConfigError for one that it lacks."""
-    asked = {one: candidate.name for candidate in every for one in candidate.policy.actions}
+    """The action sets of a run: `alpha`, and those that whoever may be under test runs on, as the configuration orders
+    them. References follow. ConfigError for a set that the configuration lacks.
+    """
+    asked = {one: candidate.name for candidate in every if candidate.treatment for one in candidate.policy.actions}
     for one, name in asked.items():
         if one not in known:
             raise ConfigError(wiring.unknown(f"{name}: actions={one}", one, known))
-    return tuple(one for one in known if one in asked)
+    return tuple(one for one in known if one in asked or one == PLAIN)
 
 
 def run_policy(
@@ -197,7 +197,7 @@ def run_all(
     """
     out: list[Variant] = []
     for one in every:
-        for action_set in one.policy.actions:
+        for action_set in (name for name in one.policy.actions if name in table.sets):
             if isinstance(one.policy, Ceiling):
                 out.append(run_ceiling(one, table, action_set))
                 continue

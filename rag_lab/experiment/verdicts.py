@@ -55,9 +55,7 @@ class Measured(NamedTuple):
     gap_closed: Mapping[str, float]
 
 
-def relative(
-    estimates: Mapping[tuple[str, str], Estimate], metric: str, treatment: str, baseline: str
-) -> Estimate:
+def relative(estimates: Mapping[tuple[str, str], Estimate], metric: str, treatment: str, baseline: str) -> Estimate:
     """Relative change of a metric, (treatment − baseline)/baseline, resample by resample."""
     one, other = estimates[treatment, metric], estimates[baseline, metric]
     return Estimate(one.value / other.value - 1, one.draws / other.draws - 1)

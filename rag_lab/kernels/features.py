@@ -91,9 +91,7 @@ def _shape(
     return best, best - second, best - tenth, jnp.sqrt(variance)
 
 
-def _overlap(
-    one: Int[Array, " P"], other: Int[Array, " P"], real: Bool[Array, " P"], depth: int
-) -> Float[Array, ""]:
+def _overlap(one: Int[Array, " P"], other: Int[Array, " P"], real: Bool[Array, " P"], depth: int) -> Float[Array, ""]:
     """The share that both rankers' best `depth` have in common."""
     room = jnp.clip(real.sum(), 1, depth)
     return (real & (one <= depth) & (other <= depth)).sum() / room

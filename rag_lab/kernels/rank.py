@@ -40,7 +40,8 @@ def quality(grades: Int[Array, " K"], relevant: Int[Array, ""], ideal_dcg: Float
     """Metrics of the first K ranks.
 
     grades: grade at each rank, 0 where unjudged or padding; relevant: how many passages are relevant to the
-    query at all; ideal_dcg: DCG@K of the ideal ranking; K is at most 31. A query without a relevant passage has no metrics: NaN.
+    query at all; ideal_dcg: DCG@K of the ideal ranking; K is at most 31. A query without a relevant passage has no
+    metrics: NaN.
     """
     found = grades > 0
     discount = 1 / jnp.log2(jnp.arange(grades.shape[0]) + 2.0)

@@ -34,8 +34,7 @@ def draw(normals: Float[Array, " A"], arms: Arms) -> Int[Array, ""]:
 
 
 def observe(arms: Arms, arm: Int[Array, ""], reward: Float[Array, ""], weight: Float[Array, ""]) -> Arms:
-    """Conjugate update of one arm by a reward worth `weight` observations, w: n ← n + w, mean ← mean + w(r − mean)/n.
-    """
+    """Conjugate update of one arm by a reward r worth w observations: n ← n + w, mean ← mean + w(r − mean)/n."""
     worth = jnp.where(jnp.arange(arms.mean.shape[0]) == arm, weight, 0)
     strength = arms.strength + worth
     return Arms(arms.mean + worth * (reward - arms.mean) / strength, strength, arms.reward_sd)

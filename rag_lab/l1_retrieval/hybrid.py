@@ -173,9 +173,7 @@ class Hybrid(NamedTuple):
         """All settings that the pools of an expansion depend on."""
         own = {"none": (), "rocchio": ("rocchio",), "rm3": ("terms", "original")}[expansion]
         shared = ("evidence",) * bool(own)
-        return repr(
-            (expansion, self.size, self.k1, self.b, *(getattr(self.feedback, one) for one in (*shared, *own)))
-        )
+        return repr((expansion, self.size, self.k1, self.b, *(getattr(self.feedback, one) for one in (*shared, *own))))
 
     def candidates(
         self,

@@ -103,17 +103,13 @@ class MiniLM:
         return _Queries(jnp.asarray(np.concatenate([*found, padding])), start, tokens)
 
 
-def score(
-    collection: Collection, pools: Sequence[Pool], progress: ProgressFactory
-) -> list[Float[np.ndarray, "Q P"]]:
+def score(collection: Collection, pools: Sequence[Pool], progress: ProgressFactory) -> list[Float[np.ndarray, "Q P"]]:
     """Each pool's scores, NaN where a place is padding; kept pairs are read, the others computed."""
     asked = [query.text for query in collection.queries]
     keys = [vectors.key(passage.indexed_text) for passage in collection.passages]
     first: dict[bytes, int] = {}
     same = np.array([first.setdefault(key, row) for row, key in enumerate(keys)])  # equal texts are one passage
-    store = PairStore(
-        cache_folder() / "late", f"{IDENTITY}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:24]}"
-    )
+    store = PairStore(cache_folder() / "late", f"{IDENTITY}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:24]}")
     codes = [same[pool.passage] * len(asked) + np.arange(len(asked))[:, None] for pool in pools]
     wanted = np.unique(np.concatenate([code[pool.real] for code, pool in zip(codes, pools, strict=True)]))
     known, found = _known(store, first, len(asked))
@@ -122,8 +118,7 @@ def score(
         _compute(collection, missing, keys, asked, store, progress)
         known, found = _known(store, first, len(asked))
     places = [
-        np.searchsorted(known, np.where(pool.real, code, wanted[0]))
-        for code, pool in zip(codes, pools, strict=True)
+        np.searchsorted(known, np.where(pool.real, code, wanted[0])) for code, pool in zip(codes, pools, strict=True)
     ]
     return [np.where(pool.real, found[place], np.nan) for place, pool in zip(places, pools, strict=True)]
 

@@ -10,7 +10,7 @@ Shapes: B answers of a batch, C places, N = B · readers items of feedback.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -161,9 +161,7 @@ def _listen(
     total = worth.sum(axis=1)
     said = (worth * reading.rating.reshape(size, crowd.readers)).sum(axis=1) / jnp.maximum(total, 1e-9)
     noise = reading.noise
-    count = Tally(
-        (dropped & noise).sum(), dropped.sum(), noise.sum(), (weight * noise).sum(), weight.sum()
-    )
+    count = Tally((dropped & noise).sum(), dropped.sum(), noise.sum(), (weight * noise).sum(), weight.sum())
     return _Memory(memory.crowd, window, memory.when + 1), Heard(said, total / crowd.readers, count)
 
 
@@ -205,19 +203,14 @@ def readers(crowd: Crowd, noise: float, promoted: Int[np.ndarray, " C"], setting
 
     noise: the share of users that is not honest. Counted: a `Tally`.
     """
-    return Channel(
-        _Bound(_gather, (("crowd", crowd),)),
-        _Bound(_reader_chance, (("readers", crowd.readers),)),
-        _Bound(_listen, (("crowd", crowd), ("settings", settings))),
-        Noise(jnp.float32(noise), jnp.asarray(promoted, jnp.int32)),
+    return Channel(*_parts(crowd, settings), Noise(jnp.float32(noise), jnp.asarray(promoted, jnp.int32)))
+
+
+@cache
+def _parts(crowd: Crowd, settings: Settings | None) -> tuple[Any, Any, Any]:
+    """The three functions; the same ones for the same arguments, so that no new program is compiled."""
+    return (
+        partial(_gather, crowd=crowd),
+        partial(_reader_chance, readers=crowd.readers),
+        partial(_listen, crowd=crowd, settings=settings),
     )
-
-
-class _Bound(NamedTuple):
-    """A function with some arguments fixed, equal to another of the same: unlike `partial`, no new program."""
-
-    function: Callable[..., Any]
-    fixed: tuple[tuple[str, Any], ...]
-
-    def __call__(self, *given: Any) -> Any:
-        return partial(self.function, **dict(self.fixed))(*given)

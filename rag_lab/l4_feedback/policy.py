@@ -68,10 +68,11 @@ class Judged(NamedTuple):
 class Setting:
     """What a policy is started with.
 
-    domains: their names; labels: the actions' names; alphas: of each action; basis: each action's own features, standardised; features: the
-    names of a query's; presets: the α believed best in each place before any evidence, or None for no belief;
-    tune: finds, on train queries, the best action for the mean over domains (per_domain=False) or in each place
-    (True) within a budget: [C] action indexes; judged: gives the train queries that the judged budget buys.
+    domains: their names; labels: the actions' names; alphas: of each action; basis: each action's own features,
+    standardised; features: the names of a query's; presets: the α believed best in each place before any evidence, or
+    None for no belief; tune: finds, on train queries, the best action for the mean over domains (per_domain=False) or
+    in each place (True) within a budget: [C] action indexes; judged: gives the train queries that the judged
+    budget buys.
     """
 
     domains: tuple[str, ...]

@@ -35,9 +35,7 @@ def by_domain(steps: Int[np.ndarray, "S T"], domains: int) -> Int[np.ndarray, "S
     return steps.reshape(len(steps), -1, domains).transpose(0, 2, 1)
 
 
-def cumulative_regret(
-    actions: Int[np.ndarray, "S T"], means: Float[np.ndarray, "D A"]
-) -> Float[np.ndarray, "S D L"]:
+def cumulative_regret(actions: Int[np.ndarray, "S T"], means: Float[np.ndarray, "D A"]) -> Float[np.ndarray, "S D L"]:
     """Reward forgone against each domain's best action, cumulated over the domain's steps."""
     gaps = means.max(axis=1, keepdims=True) - means
     taken = by_domain(actions, len(means))

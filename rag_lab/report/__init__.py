@@ -7,6 +7,7 @@ panels    where small multiples stand                   markdown  reports/<exper
 marks     lines, bands and points in a panel            adopt     runs/reference/<experiment>/<NAME>/
 figures   what a run found                              picture   a screenshot of the page
 learning  how learners learn
+shaken    what noise, drift and logs do to them
 arms      what each α is worth, and believed to be worth
 benchmark a benchmark's cells as table and picture
 

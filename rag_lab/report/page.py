@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 
 from rag_lab.assets import atomic
-from rag_lab.report import arms, benchmark, figures, learning, tables, wording
+from rag_lab.report import arms, benchmark, figures, learning, shaken, tables, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, Run
 
@@ -23,6 +23,7 @@ SECTIONS = {
     "benchmark": "Benchmark",
     "differences": "Differences",
     "learning": "Learning",
+    "shaken": "Robustness",
     "targets": "Targets",
     "data": "Data",
     "again": "Reproduce",
@@ -49,6 +50,7 @@ def html(run: Run) -> str:
         _benchmark(run),
         _comparisons(run, shown),
         _learning(run, shown),
+        _shaken(run, shown),
         _targets(run),
         _card(run),
         _reproduce(run),
@@ -133,9 +135,7 @@ def _header(run: Run, parts: Sequence[str]) -> str:
 
 def _notes(run: Run) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in run.summary.get("notes", ()))
-    return (
-        f'<section id="notes"><h3>Know this first</h3><ul class="notes">{notes}</ul></section>\n' if notes else ""
-    )
+    return f'<section id="notes"><h3>Know this first</h3><ul class="notes">{notes}</ul></section>\n' if notes else ""
 
 
 def _results(run: Run, shown: list[Picture]) -> str:
@@ -171,8 +171,7 @@ def _comparisons(run: Run, shown: list[Picture]) -> str:
     for family in run.families:
         rows = run.family(family)
         drawn = "".join(
-            _figure(figures.differences(run, family, metric), shown, level=4)
-            for metric in figures.metrics_of(rows)
+            _figure(figures.differences(run, family, metric), shown, level=4) for metric in figures.metrics_of(rows)
         )
         if family == PRIMARY:
             told = "".join(f"<li>{escape(wording.sentence(row))}.</li>" for row in rows)
@@ -204,6 +203,16 @@ def _learning(run: Run, shown: list[Picture]) -> str:
             f"train before, so they have a head start here.</p>{earned}"
         )
     return f'<section id="learning"><h2>Learning</h2>{drawn}</section>\n' if drawn else ""
+
+
+def _shaken(run: Run, shown: list[Picture]) -> str:
+    """What noise, liars, drift and newcomers do; what a label buys; what a log says of others."""
+    drawn = "".join(_figure(picture, shown) for picture in [*shaken.noise(run), shaken.labels(run)])
+    if calm := shaken.scenarios(run):
+        drawn += f"<h3>Drift, cold start, a new domain</h3>{calm}"
+    if logged := shaken.off_policy(run):
+        drawn += f"<h3>Off-policy: what a log says of others</h3>{logged}"
+    return f'<section id="shaken"><h2>Robustness</h2>{drawn}</section>\n' if drawn else ""
 
 
 def _targets(run: Run) -> str:

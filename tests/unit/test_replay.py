@@ -123,9 +123,7 @@ def test_a_thousand_seeds_equal_the_loop(path: replay.Path, stream: np.ndarray, 
 
 
 def test_the_context_of_no_domain_keeps_its_prior(path: replay.Path) -> None:
-    np.testing.assert_allclose(
-        np.asarray(path.state.mean)[:, DOMAINS], np.tile(PRIOR[DOMAINS], (SEEDS, 1)), rtol=1e-6
-    )
+    np.testing.assert_allclose(np.asarray(path.state.mean)[:, DOMAINS], np.tile(PRIOR[DOMAINS], (SEEDS, 1)), rtol=1e-6)
     assert (np.asarray(path.state.strength)[:, DOMAINS] == STRENGTH).all()
 
 
@@ -146,9 +144,7 @@ def test_value_is_what_the_greedy_choices_earn_on_the_probed_queries(path: repla
         np.testing.assert_allclose(path.value[:, piece], np.stack(expected, axis=1), atol=1e-5)
 
 
-def test_more_seeds_leave_the_first_paths_as_they_were(
-    policy: Policy, path: replay.Path, stream: np.ndarray
-) -> None:
+def test_more_seeds_leave_the_first_paths_as_they_were(policy: Policy, path: replay.Path, stream: np.ndarray) -> None:
     few = played(policy, stream[:10])
     assert (np.asarray(few.action) == np.asarray(path.action)[:10]).all()
     assert (np.asarray(few.greedy) == np.asarray(path.greedy)[:10]).all()
@@ -166,9 +162,7 @@ def test_the_detected_context_decides_whose_belief_is_used(policy: Policy, strea
     """All queries of the second domain are taken for unknown: only the pooled belief and the first one learn."""
     context = np.where(DOMAIN == 1, DOMAINS, DOMAIN)
     strength = np.asarray(played(policy, stream, context).state.strength)
-    np.testing.assert_allclose(
-        strength.sum(axis=2) - STRENGTH * len(ALPHAS), [[PER_DOMAIN, 0, PER_DOMAIN]] * SEEDS
-    )
+    np.testing.assert_allclose(strength.sum(axis=2) - STRENGTH * len(ALPHAS), [[PER_DOMAIN, 0, PER_DOMAIN]] * SEEDS)
 
 
 def test_logged_propensities_are_those_of_the_action_taken(
@@ -226,9 +220,7 @@ def test_clicks_are_right_on_average(stream: np.ndarray) -> None:
     model = Clicks(severity=1.0, relevant=0.7, other=0.05, full=20.0)  # so full that nothing is clipped
     clues = np.ones(REWARDS.shape, np.int32)
     flat = thompson.build(prior_mean=0.0, prior_slope=0.0, prior_strength=0.01, reward_sd=0.4, **PLAIN)
-    path = replay.play(
-        flat, flat.init(SETTING), world(clues=clues), stream, seed=SEED, channel=clicks(model)
-    )
+    path = replay.play(flat, flat.init(SETTING), world(clues=clues), stream, seed=SEED, channel=clicks(model))
     mean = np.asarray(path.state.mean)[:, :DOMAINS]
     weight = np.asarray(path.state.strength)[:, :DOMAINS] - 0.01
     heard = (mean * (weight + 0.01)).sum() / weight.sum()

@@ -64,9 +64,7 @@ def rewards(domains: int = 2, queries: int = 40) -> tuple[np.ndarray, np.ndarray
     return (random.random((len(domain), 1)) < chance).astype(np.float64), domain
 
 
-def tune(
-    storage: Path, material: study.Train, search: study.Search, per_domain: bool, budget: Budget
-) -> list[int]:
+def tune(storage: Path, material: study.Train, search: study.Search, per_domain: bool, budget: Budget) -> list[int]:
     return study.tune(storage, material, search, per_domain, budget).actions.tolist()
 
 

@@ -44,9 +44,7 @@ def _with_constant(features: Float[np.ndarray, "J f"]) -> Float[np.ndarray, "J F
     return np.column_stack([np.ones(len(features)), features])
 
 
-def fit(
-    x: Float[np.ndarray, "J F"], advantage: Float[np.ndarray, "J A"], penalty: float
-) -> Float[np.ndarray, "A F"]:
+def fit(x: Float[np.ndarray, "J F"], advantage: Float[np.ndarray, "J A"], penalty: float) -> Float[np.ndarray, "A F"]:
     """Ridge weights of each action; the constant is penalised like the rest, so that small samples stay put."""
     if penalty == NEVER:
         return np.zeros((advantage.shape[1], x.shape[1]))

@@ -85,9 +85,7 @@ def build(
         prior = jnp.asarray(setting.prior(prior_mean, prior_slope))
         strength = jnp.full(prior.shape[1], prior_strength, jnp.float32)
         nothing = jnp.zeros(prior.shape, jnp.float32)
-        return Evidence(
-            nothing, nothing, kernel.Arms(prior, strength, jnp.float32(reward_sd)), jnp.float32(between_sd)
-        )
+        return Evidence(nothing, nothing, kernel.Arms(prior, strength, jnp.float32(reward_sd)), jnp.float32(between_sd))
 
     # The widest arm has the variance between² + σ²/strength, as if this many observations were its prior.
     widest = 1 / (1 / prior_strength + (between_sd / reward_sd) ** 2)

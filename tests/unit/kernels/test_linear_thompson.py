@@ -17,7 +17,8 @@ SIZE, SD = 4, 0.5
 def start(seed: int = 0) -> Coefficients:
     random = np.random.default_rng(seed)
     root = np.tril(random.normal(size=(SIZE, SIZE))) + 2 * np.eye(SIZE)
-    return Coefficients(jnp.asarray(random.normal(size=SIZE), jnp.float32), jnp.asarray(root, jnp.float32), jnp.float32(SD))
+    mean = random.normal(size=SIZE)
+    return Coefficients(jnp.asarray(mean, jnp.float32), jnp.asarray(root, jnp.float32), jnp.float32(SD))
 
 
 def test_one_coefficient_by_hand() -> None:
