@@ -53,14 +53,14 @@ class Path(NamedTuple):
     """What happened on each seed's way, and where it ended.
 
     action: what was done; greedy: for every place what would have been done without exploring, after each batch
-    (None for a contextual policy, whose choices depend on more than the place); value: the mean true reward in each
+    (None for a contextual policy, whose choices depend on more than the place, or unwatched); value: the mean true reward in each
     domain of its greedy choices on the probed queries, after each of K equal parts of the way; propensity: of the
     action taken, or None where decisions are not logged; heard: what the channel counted, summed; state: at the end.
     """
 
     action: Int[np.ndarray, "S T"]
     greedy: Int[np.ndarray, "S N C"] | None
-    value: Float[np.ndarray, "S K D"]
+    value: Float[np.ndarray, "S K D"] | None
     propensity: Float[np.ndarray, "S T"] | None
     heard: Any
     state: State
@@ -92,13 +92,15 @@ def parts(batches: int) -> int:
 
 
 class _Plan(NamedTuple):
-    """What is static of a play. lag: batches that feedback takes; log: whether propensities are computed."""
+    """What is static of a play. lag: batches that feedback takes; log: whether propensities are computed; watch: whether
+    greedy choices are."""
 
     policy: Policy
     channel: Channel
     batch: int
     lag: int
     log: bool
+    watch: bool
 
 
 @partial(jax.jit, static_argnames="plan")
@@ -142,7 +144,7 @@ def _play(
         else:
             state, _ = jax.lax.scan(learn, state, news, unroll=min(size, 8))
         greedy = None
-        if not policy.contextual:
+        if plan.watch and not policy.contextual:
             blank = jnp.zeros((len(places), world.features.shape[1]))
             greedy = jax.vmap(policy.greedy, in_axes=(None, 0))(state, Context(places, blank)).astype(jnp.int8)
         return (state, waiting, listener), (action.astype(jnp.int8), greedy, taken, heard.count)
@@ -153,26 +155,28 @@ def _play(
 
     def one(number: Int[Array, ""], stream: Int[Array, " T"]) -> Any:
         own, other, whom = jax.random.split(jax.random.fold_in(key, number), 3)
-        queries = stream.reshape(length, size)
-        at = (
-            queries,
-            policy.chance(own, state, (length, size)),
-            channel.chance(other, (length, size)),
-            jnp.arange(length),
-        )
+        pieces = parts(length)
+        each = length // pieces
         blank = jnp.zeros(size)
         nothing = (context(jnp.zeros(size, jnp.int32)), jnp.zeros(size, jnp.int32), blank, blank)
         waiting = jax.tree.map(lambda x: jnp.zeros((plan.lag + 1, *x.shape), x.dtype), nothing) if plan.lag else None
-        pieces = parts(length)
-        at = jax.tree.map(lambda x: x.reshape(pieces, length // pieces, *x.shape[1:]), at)
 
         def piece(carry: Any, at: Any) -> Any:
-            carry, told = jax.lax.scan(step, carry, at)
-            return carry, (told, value(carry[0]))
+            # Chance comes piece by piece: little enough to stay in the processor's cache until it is used.
+            queries, when, mine, others = at
+            chance = policy.chance(mine, state, (each, size))
+            luck = channel.chance(others, (each, size))
+            carry, told = jax.lax.scan(step, carry, (queries, chance, luck, when))
+            return carry, (told, value(carry[0]) if plan.watch else None)
 
-        (end, _, _), ((action, greedy, taken, count), values) = jax.lax.scan(
-            piece, (state, waiting, channel.start(given, whom, size)), at
+        at = (
+            stream.reshape(pieces, each, size),
+            jnp.arange(length).reshape(pieces, each),
+            jax.random.split(own, pieces),
+            jax.random.split(other, pieces),
         )
+        start = (state, waiting, channel.start(given, whom, size))
+        (end, _, _), ((action, greedy, taken, count), values) = jax.lax.scan(piece, start, at)
         flat = jax.tree.map(lambda x: x.reshape(length, *x.shape[2:]), (action, greedy, taken))
         return end, jax.tree.map(lambda x: x.sum(axis=(0, 1)), count), *flat, values
 
@@ -188,11 +192,12 @@ def play(
     seed: int,
     channel: Channel = JUDGMENTS,
     log: bool = False,
+    watch: bool = True,
 ) -> Path:
     """Play a policy from `state` along each seed's stream.
 
     stream: as `streams` makes it; log: also compute the propensity of every action taken, which costs far more than
-    acting. At most 127 actions. ConfigError where a batch does not divide the stream.
+    acting; watch: also record greedy choices and their value. At most 127 actions. ConfigError where a batch does not divide the stream.
     """
     domains = world.domains
     rounds = stream.shape[1] // domains
@@ -201,12 +206,13 @@ def play(
         raise ConfigError(f"policy.update_every={every} does not divide a stream of {rounds} queries a domain")
     lag = -(-policy.pace.delay // every)
     plain = policy._replace(init=None, propensity=policy.propensity if log else None, belief=None)  # type: ignore[arg-type]
-    plan = _Plan(plain, channel._replace(given=None), domains * every, lag, log)
+    plan = _Plan(plain, channel._replace(given=None), domains * every, lag, log, watch)
     key = jax.random.fold_in(jax.random.key(seed), PURPOSE)
     probed = probe(stream, domains)
     baked = jax.tree.map(jnp.asarray, world._replace(rewards=world.rewards.astype(np.float32)))
 
-    drawn = jax.eval_shape(lambda: policy.chance(key, state, (stream.shape[1],)))
+    batches = rounds // every
+    drawn = jax.eval_shape(lambda: policy.chance(key, state, (batches // parts(batches), plan.batch)))
     numbers = sum(leaf.size for leaf in jax.tree.leaves((drawn, state))) + stream.shape[1] * (domains + 4)
     block = max(1, min(len(stream), BLOCK_NUMBERS // numbers))
     block = -(-len(stream) // -(-len(stream) // block))  # of equal size, so that one program serves all

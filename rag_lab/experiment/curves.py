@@ -111,6 +111,7 @@ def _steps(
     what they are worth on the probed queries."""
     if path.greedy is not None:
         return measure.steps_to_converge(path.greedy, means, one.learner.pace.update_every)
+    assert path.value is not None
     domains = len(means)
     probed = replay.probe(stream, domains)
     best = table.reward[:, table.sets[one.set]][probed].mean(axis=1).max(axis=1)

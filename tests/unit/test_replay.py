@@ -76,7 +76,9 @@ def normals() -> np.ndarray:
     def one(number: jax.Array) -> jax.Array:
         base = jax.random.fold_in(jax.random.key(SEED), replay.PURPOSE)
         own = jax.random.split(jax.random.fold_in(base, number), 3)[0]
-        return jax.random.normal(own, (STEPS * len(ALPHAS),)).reshape(STEPS, len(ALPHAS))
+        pieces = replay.parts(PER_DOMAIN)
+        drawn = [jax.random.normal(one, (STEPS // pieces * len(ALPHAS),)) for one in jax.random.split(own, pieces)]
+        return jnp.concatenate(drawn).reshape(STEPS, len(ALPHAS))
 
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(SEEDS)))
 
