@@ -53,9 +53,10 @@ class Path(NamedTuple):
     """What happened on each seed's way, and where it ended.
 
     action: what was done; greedy: for every place what would have been done without exploring, after each batch
-    (None for a contextual policy, whose choices depend on more than the place, or unwatched); value: the mean true reward in each
-    domain of its greedy choices on the probed queries, after each of K equal parts of the way; propensity: of the
-    action taken, or None where decisions are not logged; heard: what the channel counted, summed; state: at the end.
+    (None for a contextual policy, whose choices depend on more than the place, or unwatched); value: the mean true
+    reward in each domain of its greedy choices on the probed queries, after each of K equal parts of the way;
+    propensity: of the action taken, or None where decisions are not logged; heard: what the channel counted, summed;
+    state: at the end.
     """
 
     action: Int[np.ndarray, "S T"]
@@ -92,8 +93,8 @@ def parts(batches: int) -> int:
 
 
 class _Plan(NamedTuple):
-    """What is static of a play. lag: batches that feedback takes; log: whether propensities are computed; watch: whether
-    greedy choices are."""
+    """What is static of a play. lag: batches that feedback takes; log: whether propensities are computed; watch:
+    whether greedy choices are."""
 
     policy: Policy
     channel: Channel
@@ -197,7 +198,8 @@ def play(
     """Play a policy from `state` along each seed's stream.
 
     stream: as `streams` makes it; log: also compute the propensity of every action taken, which costs far more than
-    acting; watch: also record greedy choices and their value. At most 127 actions. ConfigError where a batch does not divide the stream.
+    acting; watch: also record greedy choices and their value. At most 127 actions. ConfigError where a batch does not
+    divide the stream.
     """
     domains = world.domains
     rounds = stream.shape[1] // domains

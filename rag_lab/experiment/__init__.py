@@ -176,9 +176,7 @@ def _write_text(path: Path, text: str) -> None:
 def _sign_off(job: Job, head: Mapping[str, Any], tracker: Tracker, console: Console) -> None:
     """The last lines printed: where everything is."""
     console.print()
-    console.print(
-        f"run folder   {job.folder}  (open {job.folder / 'report.html'})", soft_wrap=True, highlight=False
-    )
+    console.print(f"run folder   {job.folder}  (open {job.folder / 'report.html'})", soft_wrap=True, highlight=False)
     console.print(f"run id       {head['run_id']}", soft_wrap=True, highlight=False)
     command = tracker.open_command()
     if command:

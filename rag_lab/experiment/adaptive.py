@@ -17,11 +17,12 @@ from pydantic import Field
 from rag_lab import replay, study, tuning, wiring
 from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
-from rag_lab.experiment import curves, families, labels, off_policy, outputs, robustness, verdicts
+from rag_lab.experiment import curves, families, labels, learned, off_policy, outputs, robustness, verdicts
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
 from rag_lab.experiment.variants import PLAIN, Candidate, Variant, candidates, run_all, sets_of, standing, suffix
 from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
+from rag_lab.l4_feedback.policies.learned import Learned
 from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
 from rag_lab.metrics.significance import Estimate, Resampler
 
@@ -90,7 +91,15 @@ class Adaptive(NamedTuple):
         with lab.progress("learn", len(every), "policies") as bar:
             variants: dict[str, Variant] = {}
             for one in every:
-                variants |= run_all([one], settings, settle, table, streams, lab.seed, channel)
+                if isinstance(one.policy, Learned):
+                    found = learned.rank(lab, table, one.policy, self.ranking_depth)
+                    half = int(np.flatnonzero(np.isclose(table.actions.alpha, 0.5))[0])
+                    chosen = {RECALL: np.full((1, len(table.queries)), half)}
+                    variants[one.name] = Variant(
+                        one.name, one.node, None, one.policy, PLAIN, chosen, False, None, found
+                    )
+                else:
+                    variants |= run_all([one], settings, settle, table, streams, lab.seed, channel)
                 bar.advance()
         tested = [one for one in every if one.treatment]
         worth = self._worth(tested, settle, materials, search)
@@ -127,10 +136,10 @@ class Adaptive(NamedTuple):
         learning = curves.learning(variants, settings, table, streams, lab.seed, bandit, channel)
 
         metrics = {name: self._metrics(lab, name, estimates) for name in variants}
-        for name, learned in learning.metrics.items():
-            metrics[name] |= learned
+        for name, told in learning.metrics.items():
+            metrics[name] |= told
         for name, one in variants.items():
-            if isinstance(one.policy, Policy) and not one.true_domain:
+            if one.chooses and not one.true_domain:
                 own = self._decisive(variants, table, name)
                 metrics[name] |= verdicts.gap_closed(estimates, name, own, suffix(one.set))
         closed = verdicts.gap_closed(estimates, treatment, reference, suffix(variants[treatment].set))
@@ -294,8 +303,7 @@ class Adaptive(NamedTuple):
 
         def cost(name: str, prices: Prices) -> float:
             one = variants[name]
-            looked = isinstance(one.policy, Policy) and one.policy.contextual
-            values = prices.retrieval_usd(table.actions, table.tokens[test], looked=looked)
+            values = prices.retrieval_usd(table.actions, table.tokens[test], looked=one.looked)
             each = values[np.arange(len(test)), one.actions[RECALL][:, test]].mean(axis=0)
             return float(np.mean([each[table.domain[test] == one].mean() for one in np.unique(table.domain)]))
 

@@ -11,7 +11,8 @@ Shapes: S seeds, T steps, Q queries, A actions, F features.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -119,7 +120,12 @@ class Game:
         every, few = self.stream.size / MILLION, len(short) / MILLION
         return Cell(
             case=case,
-            size={"seeds": len(self.stream), "steps": self.stream.shape[1], "actions": ACTIONS, "peer_steps": len(short)},
+            size={
+                "seeds": len(self.stream),
+                "steps": self.stream.shape[1],
+                "actions": ACTIONS,
+                "peer_steps": len(short),
+            },
             ours=lambda: self.play(case),
             peers=dict(sorted(loops.items())),
             floors={},
@@ -137,7 +143,7 @@ class Game:
         drawn = [policy.chance(one, state, (steps // pieces, 1)) for one in jax.random.split(own, pieces)]
         return np.concatenate(drawn).reshape(steps, -1)
 
-    def wrong(self, case: str, found: Int[np.ndarray, "..."]) -> str | None:
+    def wrong(self, case: str, found: Int[np.ndarray, ...]) -> str | None:
         """What is wrong with a result: actions that do not exist or earn no more than chance, or, of ours, another
         choice than the NumPy loop's."""
         if found.min() < 0 or found.max() >= ACTIONS:
@@ -154,11 +160,10 @@ class Game:
 
     def by_seeds(self, case: str, effort: Effort) -> dict[str, float]:
         """Milliseconds for a million decisions with a tenth, a third and all of the seeds."""
-        counts = sorted({max(1, len(self.stream) // part) for part in (10, 3, 1)})
         out = {}
-        for count in counts:
+        for count in sorted({max(1, len(self.stream) // part) for part in (10, 3, 1)}):
             cell = Cell(
-                case=str(count), size={}, ours=lambda n=count: self.play(case, n), peers={}, floors={},
+                case=str(count), size={}, ours=partial(self.play, case, count), peers={}, floors={},
                 check=lambda found: None, units={OURS: count * self.stream.shape[1] / MILLION},
             )  # fmt: skip
             out[str(count)] = float(benchmark.measure(cell, effort._replace(budget_s=effort.budget_s / 4))["ours_ms"])
@@ -169,7 +174,9 @@ def _nothing_judged() -> Any:
     raise AssertionError("no policy of this benchmark is fitted")
 
 
-def _thompson_loop(game: Game, queries: Int[np.ndarray, " T"], chance: Float[np.ndarray, "T A"]) -> Int[np.ndarray, " T"]:
+def _thompson_loop(
+    game: Game, queries: Int[np.ndarray, " T"], chance: Float[np.ndarray, "T A"]
+) -> Int[np.ndarray, " T"]:
     """Gaussian Thompson sampling as one writes it first."""
     node = standing("thompson")
     mean = np.full(ACTIONS, node["prior_mean"])
@@ -234,7 +241,8 @@ def _vowpal(case: str, world: replay.World, queries: Int[np.ndarray, " T"]) -> C
 
     flags = {"thompson": "--bag 5", "contextual": "--bag 5", "ucb": "--cover 3"}
     texts = [
-        "| " + (" ".join(f"f{number}:{value:.4f}" for number, value in enumerate(row)) if case == "contextual" else "one")
+        "| "
+        + (" ".join(f"f{number}:{value:.4f}" for number, value in enumerate(row)) if case == "contextual" else "one")
         for row in world.features
     ]
 

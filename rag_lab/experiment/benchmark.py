@@ -132,7 +132,7 @@ def _floor_programs(cell: Cell) -> dict[str, Program]:
 
 def _figures(cell: Cell, peers: list[str], taken: Mapping[str, list[list[float]]]) -> dict[str, Any]:
     """The cell's numbers from the seconds of every call."""
-    taken = {one: [np.array(turn) / cell.units.get(one, 1) for turn in turns] for one, turns in taken.items()}
+    taken = {one: [[s / cell.units.get(one, 1) for s in turn] for turn in turns] for one, turns in taken.items()}
     every = {one: np.concatenate(turns) * 1000 for one, turns in taken.items()}
     median = {one: float(np.median(times)) for one, times in every.items()}
     ours = np.array([np.median(turn) for turn in taken[OURS]])

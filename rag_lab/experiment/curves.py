@@ -65,7 +65,7 @@ def learning(
         means[action_set] = true[action_set].sum(axis=1)
     regret, steps, metrics = {}, {}, {}
     for name, one in variants.items():
-        if isinstance(one.policy, Ceiling):
+        if not one.chooses:
             continue
         best, stream = means[one.set], streams[one.set]
         if one.path is None:
@@ -138,7 +138,7 @@ def online(
     """
     out: dict[str, dict[str, list[float]]] = {}
     for name, one in variants.items():
-        if isinstance(one.policy, Ceiling):
+        if not one.chooses:
             continue
         stream = streams[one.set]
         taken = one.actions[RECALL][0][stream] if one.path is None else table.sets[one.set][one.path.action]

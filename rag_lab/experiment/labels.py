@@ -124,4 +124,3 @@ def _band(values: Float[np.ndarray, "R N"]) -> dict[str, list[float]]:
     mean = values.mean(axis=0)
     half = INTERVAL_95 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
     return {"mean": mean.tolist(), "low": (mean - half).tolist(), "high": (mean + half).tolist()}
-

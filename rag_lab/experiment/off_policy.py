@@ -21,7 +21,7 @@ from rag_lab import replay
 from rag_lab.experiment.lab import RECALL, Table
 from rag_lab.experiment.variants import Variant
 from rag_lab.kernels.off_policy import Estimates, estimate
-from rag_lab.l4_feedback.policy import Ceiling, Setting
+from rag_lab.l4_feedback.policy import Setting
 
 FEW = 0.05  # of a log's decisions: with a smaller effective sample an estimate is a guess
 PRIOR_PULLS = 4.0  # that the domain's mean reward is worth in the model's mean of an action
@@ -65,7 +65,7 @@ def judge(
     logs = np.arange(len(stream))[:, None]
     found = []
     for name, target in variants.items():
-        if isinstance(target.policy, Ceiling) or target.set != one.set or target.true_domain or name == bandit:
+        if not target.chooses or target.set != one.set or target.true_domain or name == bandit:
             continue
         to_own = np.full(len(table.labels), -1)
         to_own[own] = np.arange(len(own))

@@ -118,7 +118,7 @@ def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: in
             chosen[table.rows[own]] = one.actions[RECALL][0, own]
             ranked = bake.rankings(table.baked[collection.domain], table.actions, chosen, depth)
             for row in own:
-                places = ranked[table.rows[row]]
+                places = ranked[table.rows[row]] if one.own is None else one.own.ranking[row]
                 head = f"{table.queries[row].id} Q0 "
                 lines += [
                     f"{head}{passage} {rest} {name}\n"
@@ -144,9 +144,7 @@ def recommend(lab: Lab, table: Table, variants: Mapping[str, Variant]) -> None:
     """
     domains, train = lab.dataset.domains, table.part(test=False)
     settings = {
-        name: modal(one, table, domains)
-        for name, one in variants.items()
-        if not isinstance(one.policy, Ceiling) and not one.true_domain
+        name: modal(one, table, domains) for name, one in variants.items() if one.chooses and not one.true_domain
     }
 
     def value(name: str) -> float:

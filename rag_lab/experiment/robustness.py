@@ -88,9 +88,7 @@ def rows(
             paced = policy._replace(pace=Pace(plan.batch, 0))
             state = policy.init(scene.setting)
             for noise in scene.noises:
-                pair = [
-                    _regret(scene, plan, paced, state, noise, used, seed) for used in (None, settings)
-                ]
+                pair = [_regret(scene, plan, paced, state, noise, used, seed) for used in (None, settings)]
                 out += _told(scene.name, name, noise, pair)
     return out
 

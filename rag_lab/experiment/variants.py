@@ -23,9 +23,17 @@ from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import PRICED, QUALITY, RECALL, Table
 from rag_lab.l4_feedback.channel import Channel
 from rag_lab.l4_feedback.policies.chosen import Chosen
+from rag_lab.l4_feedback.policies.learned import Learned
 from rag_lab.l4_feedback.policy import Ceiling, Policy, Setting
 
 PLAIN = "alpha"  # the action set whose variants bear no suffix
+
+
+class Own(NamedTuple):
+    """A ranking that no action gives. metrics: by name, of every query; ranking: corpus positions, -1 past its end."""
+
+    metrics: Mapping[str, Float[np.ndarray, "1 Q"]]
+    ranking: Int[np.ndarray, "Q K"]
 
 
 class Variant(NamedTuple):
@@ -34,29 +42,42 @@ class Variant(NamedTuple):
     node: its configuration, tuned; study: the name of the study that tuned it, or None. set: its action set. actions:
     numbers of the table's actions; for a ceiling they differ by metric, one entry each; a policy has one entry, under
     recall, which serves all metrics. true_domain: whether it was told the true domain of each query. path: how a
-    learner got there, None for the others.
+    learner got there, None for the others. own: what a ranking that chooses no action makes of every query; it is
+    priced as a look at the query, then both searches.
     """
 
     name: str
     node: Mapping[str, Any]
     study: str | None
-    policy: Policy | Ceiling
+    policy: Policy | Ceiling | Learned
     set: str
     actions: Mapping[str, Int[np.ndarray, "S Q"]]
     true_domain: bool
     path: replay.Path | None
+    own: Own | None = None
 
     def values(self, table: Table, metric: str) -> Float[np.ndarray, "S Q"]:
         """A metric of every query in every seed. Who chooses by features has paid for what they show."""
         actions = self.actions.get(metric, self.actions[RECALL])
-        looked = isinstance(self.policy, Policy) and self.policy.contextual
-        values = table.prices[looked][metric] if metric in PRICED else table.metrics[metric]
+        if self.own is not None and metric in self.own.metrics:
+            return self.own.metrics[metric]
+        values = table.prices[self.looked][metric] if metric in PRICED else table.metrics[metric]
         return values[np.arange(len(table.queries)), actions]
+
+    @property
+    def looked(self) -> bool:
+        """Whether it looks at what the first round says of the query, and so pays for it."""
+        return isinstance(self.policy, Learned) or (isinstance(self.policy, Policy) and self.policy.contextual)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it is a policy, which chooses actions and may be used: neither a ceiling nor a ranking of its own."""
+        return isinstance(self.policy, Policy)
 
     @property
     def fitted(self) -> bool:
         """Whether train queries went into it, so that its train figures would be flattered."""
-        return isinstance(self.policy, Ceiling) or self.policy.fitted
+        return not isinstance(self.policy, Policy) or self.policy.fitted
 
     @property
     def learner(self) -> Policy:
@@ -100,7 +121,7 @@ class Candidate(NamedTuple):
 
     name: str
     node: Mapping[str, Any]
-    policy: Policy | Ceiling
+    policy: Policy | Ceiling | Learned
     standing: bool
     treatment: bool
 
@@ -108,6 +129,8 @@ class Candidate(NamedTuple):
 def candidates(choice: str, node: Mapping[str, Any], references: Sequence[str]) -> list[Candidate]:
     """Who may be under test first, then the references in order; each once. ConfigError where one cannot be built."""
     policy = wiring.build(node, "policy")
+    if isinstance(policy, Learned):
+        raise ConfigError(f"policy={choice}: it ranks and chooses no action; keep it a reference")
     if isinstance(policy, Ceiling):
         raise ConfigError(f"policy={choice}: a ceiling looks at the answers; choose a policy, keep it a reference")
     if isinstance(policy, Chosen):
@@ -202,6 +225,7 @@ def run_all(
                 out.append(run_ceiling(one, table, action_set))
                 continue
             tuned, study = settle(one, action_set)
+            assert isinstance(one.policy, Policy)
             for true_domain in (False, True) if one.policy.per_domain else (False,):
                 given = (tuned, study, settings[action_set], table, action_set, streams[action_set])
                 out.append(run_policy(*given, seed, channel, true_domain))

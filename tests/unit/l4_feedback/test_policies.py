@@ -43,7 +43,7 @@ LEARNING = {
 SHARING = {"thompson_hierarchical"}  # evidence of one domain is meant to move the others
 RULES = {"ridge", "confidence"}  # what they do depends on the query
 CEILINGS = {"oracle_domain", "oracle_query"}
-CHOICES = {"chosen"}
+CHOICES = {"chosen", "learned"}
 
 
 def tune(per_domain: bool, budget: Budget) -> np.ndarray:
