@@ -24,6 +24,7 @@ from rag_lab.l4_feedback.policy import Pace, Policy, Setting
 from rag_lab.metrics import filtering
 from rag_lab.replay import World
 
+DRIFT = "drift: actions change places midway"
 INTERVAL_95 = 1.96  # standard errors, by the normal approximation over seeds
 
 
@@ -94,16 +95,17 @@ def rows(
 
 
 def _scenes(plan: Plan, setting: Setting, world: World, stream: Int[np.ndarray, "S T"]) -> Iterator[_Scene]:
-    calm, liars = (0.0,), (users.Kind.COLLUDER,)
+    calm, liars = (0.0,), (int(users.Kind.COLLUDER),)
     some = tuple(noise for noise in plan.noises if noise > 0)
-    yield _Scene("noise", world, stream, setting, users.NOISY, plan.noises)
-    yield _Scene("colluding group", world, stream, setting, tuple(map(int, liars)), some)
-    drifted, moved = _drift(world, stream)
-    yield _Scene("drift: actions change places midway", drifted, moved, setting, users.NOISY, calm)
-    yield _Scene("cold start: no presets", world, stream, replace(setting, presets=None), users.NOISY, calm)
+    # Every scene has the drifting world's queries, whether it drifts or not: one compiled program serves all.
+    both, moved = _drift(world, stream)
+    yield _Scene("noise", both, stream, setting, users.NOISY, plan.noises)
+    yield _Scene("colluding group", both, stream, setting, liars, some)
+    yield _Scene(DRIFT, both, moved, setting, users.NOISY, calm)
+    yield _Scene("cold start: no presets", both, stream, replace(setting, presets=None), users.NOISY, calm)
     if world.domains > 1:
         late, start = _newcomer(world, stream)
-        yield _Scene("new domain midway", world, late, setting, users.NOISY, calm, start)
+        yield _Scene("new domain midway", both, late, setting, users.NOISY, calm, start)
 
 
 def _drift(world: World, stream: Int[np.ndarray, "S T"]) -> tuple[World, Int[np.ndarray, "S T"]]:
@@ -127,23 +129,21 @@ def _regret(
     scene: _Scene, plan: Plan, policy: Policy, state: Any, noise: float, settings: Settings | None, seed: int
 ) -> tuple[Float[np.ndarray, " S"], Any]:
     """Each seed's regret at the end, mean over domains, and what the channel counted."""
-    crowd = Crowd(plan.crowd, plan.readers, plan.window, plan.step_s, scene.kinds, users.BEHAVIOUR)
-    means, group = _means(scene)
+    crowd = Crowd(plan.crowd, plan.readers, plan.window, plan.step_s, users.BEHAVIOUR)
+    means, group = _means(scene.world)
     best = means.max(axis=1)
     promoted = np.array([means[one].argmin() for one in [*range(scene.world.domains), 0]])
-    channel = readers(crowd, noise, promoted, settings)
+    channel = readers(crowd, noise, scene.kinds, promoted, settings)
     path = replay.play(policy, state, scene.world, scene.stream, seed=seed, channel=channel)
     earned = scene.world.rewards[scene.stream, path.action]
     lost = (best[group[scene.stream]] - earned)[:, scene.start :]
     return lost.sum(axis=1) / scene.world.domains, path.heard
 
 
-def _means(scene: _Scene) -> tuple[Float[np.ndarray, "G A"], Int[np.ndarray, " Q"]]:
-    """Mean rewards of groups of queries that have one best action: domains, and where the world drifts, phases."""
-    world = scene.world
-    drifts = scene.stream.max() >= len(world.domain) // 2 and scene.name.startswith("drift")
-    phase = (np.arange(len(world.domain)) >= len(world.domain) // 2) * drifts
-    group = world.domain + phase * world.domains
+def _means(world: World) -> tuple[Float[np.ndarray, "G A"], Int[np.ndarray, " Q"]]:
+    """Mean rewards of groups of queries that have one best action: domains, before and after a drift."""
+    after = np.arange(len(world.domain)) >= len(world.domain) // 2
+    group = world.domain + after * world.domains
     return np.stack([world.rewards[group == one].mean(axis=0) for one in range(group.max() + 1)]), group
 
 

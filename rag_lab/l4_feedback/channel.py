@@ -9,7 +9,7 @@ Shapes: B answers of a batch, C places, N = B · readers items of feedback.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -102,20 +102,21 @@ def clicks(model: Clicks) -> Channel:
 
 class Crowd(NamedTuple):
     """Who reads. users: how many there are; readers: how many read each answer; window: how many batches a filter
-    looks at; step_s: seconds from one answer to the next; kinds: of those who are not honest."""
+    looks at; step_s: seconds from one answer to the next."""
 
     users: int
     readers: int
     window: int
     step_s: float
-    kinds: tuple[int, ...]
     behaviour: users.Behaviour
 
 
 class Noise(NamedTuple):
-    """share: of the users who are not honest; promoted: the action that colluders push in each place."""
+    """share: of the users who are not honest; kinds: theirs, in turn; promoted: the action that colluders push in each
+    place."""
 
     share: Float[Array, ""]
+    kinds: Int[Array, " K"]
     promoted: Int[Array, " C"]
 
 
@@ -139,7 +140,7 @@ def _gather(given: Noise, key: Array, size: int, *, crowd: Crowd) -> _Memory:
     items = crowd.window * size * crowd.readers
     whole, real = jnp.zeros(items, jnp.int32), jnp.zeros(items)
     window = Items(jnp.zeros(items, bool), whole, whole, whole, real, real, real, whole + 1)
-    return _Memory(users.gather(key, crowd.users, given.share, crowd.kinds), window, jnp.int32(0))
+    return _Memory(users.gather(key, crowd.users, given.share, given.kinds), window, jnp.int32(0))
 
 
 def _reader_chance(key: Array, shape: tuple[int, ...], *, readers: int) -> users.Chance:
@@ -198,12 +199,17 @@ def _filtered(
     return window, newest(relative), newest(reason) != Reason.KEPT
 
 
-def readers(crowd: Crowd, noise: float, promoted: Int[np.ndarray, " C"], settings: Settings | None) -> Channel:
+def readers(
+    crowd: Crowd, noise: float, kinds: Sequence[int], promoted: Int[np.ndarray, " C"], settings: Settings | None
+) -> Channel:
     """Simulated users who rate what they read, behind a filter with these settings or without one.
 
-    noise: the share of users that is not honest. Counted: a `Tally`.
+    noise: the share of users that is not honest; kinds: one kind of them, or all in turn. Counted: a `Tally`.
     """
-    return Channel(*_parts(crowd, settings), Noise(jnp.float32(noise), jnp.asarray(promoted, jnp.int32)))
+    # As many entries whatever the kinds: one compiled program serves all.
+    turns = np.resize(np.array(kinds, np.int32), len(users.NOISY))
+    given = Noise(jnp.float32(noise), jnp.asarray(turns), jnp.asarray(promoted, jnp.int32))
+    return Channel(*_parts(crowd, settings), given)
 
 
 @cache

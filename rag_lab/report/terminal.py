@@ -139,11 +139,7 @@ def _fill(table: Table, run: Run, cells: Any) -> None:
         table.add_row(Text(mark + _folded(variant)), *written, style=style, end_section=last)
     marks = ["▸ under test"] if run.treatment in order else []
     marks += ["^ ceiling, known only by hindsight"] if run.ceilings else []
-    marks += (
-        ["twins told the true domain, and other action sets' variants, are in the report"]
-        if len(order) < len(run.order)
-        else []
-    )
+    marks += ["others are in the report"] if len(order) < len(run.order) else []
     if marks:
         table.caption, table.caption_justify = Text(" · ".join(marks), style="dim"), "left"
 
