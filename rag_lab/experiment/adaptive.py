@@ -228,9 +228,11 @@ class Adaptive(NamedTuple):
         return out
 
     def _bandit(self, variants: Mapping[str, Variant], treatment: str, worth: Mapping[str, float]) -> str | None:
-        """Whose learning is looked at: the treatment, or, where that does not learn, the learner worth most."""
+        """Whose learning is looked at: the treatment, where it learns over α; else the learner over α, or, for want of
+        one, over any set, that is worth most: the larger sets have fewer seeds than convergence asks for."""
         learners = {name: worth[name] for name in worth if variants[name].path is not None}
-        return treatment if treatment in learners else max(learners, key=lambda name: learners[name], default=None)
+        plain = {name: value for name, value in learners.items() if variants[name].set == PLAIN} or learners
+        return treatment if treatment in plain else max(plain, key=lambda name: plain[name], default=None)
 
     def _tuner(self, table: Table, action_set: str, search: study.Search) -> Callable[[bool, Budget], study.Tuned]:
         """Tuning sees train rewards only, and does each search once."""

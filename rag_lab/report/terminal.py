@@ -21,7 +21,7 @@ WIDTH = 100
 NAME = 25  # letters of a variant that leave room for three domains in 100 columns
 DOMAINS_ACROSS = 4  # a table of domains alone holds this many: nine-letter names and a variant in 80 columns
 UNBOUNDED = 1000
-PLAIN = ("static", "bm25", "dense", "static_tuned", "static_domain_tuned")  # shown beside any treatment
+PLAIN = ("static", "bm25", "dense", "static_tuned", "static_domain_tuned", "learned")  # shown beside any treatment
 TWIN = "_true_domain"  # a per-domain policy told the true domain: for the report, not for a glance
 # Rich's notation of a table's lines, from the top edge to the bottom one: rules under the head and a section.
 RULED = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
