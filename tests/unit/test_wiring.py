@@ -11,7 +11,10 @@ from rag_lab.errors import ConfigError
 from rag_lab.l4_feedback.policy import Policy
 
 STATIC = {"_target_": "rag_lab.l4_feedback.policies.static.build", "alpha": 0.3}
-HYBRID = {"_target_": "rag_lab.l1_retrieval.hybrid.build", "pool": 100, "k1": 1.5, "b": 0.75}
+HYBRID = {
+    "_target_": "rag_lab.l1_retrieval.hybrid.build", "pool": 100, "k1": 1.5, "b": 0.75,
+    "feedback": {"evidence": 3, "rocchio": 0.5, "terms": 6, "original": 0.5}, "rank_constant": 60, "late": "none",
+}  # fmt: skip
 
 
 def test_a_node_is_built() -> None:
@@ -32,6 +35,8 @@ def test_a_node_is_built() -> None:
         (STATIC | {"_target_": "rag_lab.nothing.build"}, "policy._target_: given 'rag_lab.nothing.build'"),
         ({}, "policy._target_: given ''; allowed is a build function of rag_lab"),
         (HYBRID | {"pool": 0}, "policy.pool: given 0"),
+        (HYBRID | {"feedback": {}}, "policy.feedback.evidence: given {}; field required"),
+        (HYBRID | {"late": "colbert"}, "policy.late: given 'colbert'; input should be 'minilm' or 'none'"),
         (HYBRID | {"pool": 1.5}, "policy.pool: given 1.5; input should be a valid integer"),
     ],
 )

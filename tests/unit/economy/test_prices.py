@@ -7,7 +7,7 @@ import pytest
 import reference
 import yaml
 
-from rag_lab import bake, wiring
+from rag_lab import wiring
 from rag_lab.economy.prices import Prices, api_calls
 from rag_lab.errors import ConfigError
 

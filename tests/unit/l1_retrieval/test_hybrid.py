@@ -13,9 +13,13 @@ from rag_lab import bake, wiring
 from rag_lab.errors import ConfigError
 from rag_lab.kernels.pool import Pool
 from rag_lab.l1_retrieval import hybrid
+from rag_lab.l1_retrieval.actions import read
 from rag_lab.types import Collection
 
-NODE = {"_target_": "rag_lab.l1_retrieval.hybrid.build", "pool": 9, "k1": 1.5, "b": 0.75}
+NODE = {
+    "_target_": "rag_lab.l1_retrieval.hybrid.build", "pool": 9, "k1": 1.5, "b": 0.75,
+    "feedback": {"evidence": 3, "rocchio": 0.5, "terms": 6, "original": 0.5}, "rank_constant": 60, "late": "none",
+}  # fmt: skip
 PASSAGES, QUERIES, SIZE = 70, 23, 9
 RANDOM = np.random.default_rng(0)
 WORDS = [f"word{number}" for number in range(60)]
@@ -34,6 +38,9 @@ QRELS = [
 ]
 CORPUS = unit(RANDOM.normal(size=(PASSAGES, 16)) + 0.5)
 VECTORS = unit(RANDOM.normal(size=(QUERIES, 16)) + 0.5)
+
+
+ALPHA = read("alpha", [{"alpha": [step / 10 for step in range(11)]}])
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +67,8 @@ def test_the_naive_pools_agree(pools: Pool) -> None:
 
 def test_from_text_to_metrics_the_naive_implementation_agrees(domain: Collection, pools: Pool) -> None:
     """Every query, every α, three metrics."""
-    expected = reference.evaluate(TEXTS, ASKED, QRELS, CORPUS, VECTORS, bake.ALPHAS, SIZE)
-    baked = bake.score(domain, pools)
+    expected = reference.evaluate(TEXTS, ASKED, QRELS, CORPUS, VECTORS, ALPHA.alpha.tolist(), SIZE)
+    baked = bake.score(domain, bake.stack({0: pools}, {}), np.zeros((QUERIES, 0)), ALPHA, 60)
     for field, name in (("recall", "recall_at_10"), ("ndcg", "ndcg_at_10"), ("mrr", "mrr_at_10")):
         np.testing.assert_allclose(getattr(baked, field), expected[name], atol=1e-6)
     assert len(np.unique(baked.ndcg.mean(axis=0))) > 5  # the α do differ here

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
-from rag_lab import bake, wiring
+from rag_lab import wiring
 from rag_lab.errors import ConfigError
 from rag_lab.l4_feedback.policy import Budget, Ceiling, Policy, Setting
 
 FILES = sorted((Path(__file__).resolve().parents[3] / "conf" / "policy").glob("*.yaml"))
 DOMAINS = ("healthcare", "finance", "legal")
-CONTEXTS, ACTIONS = len(DOMAINS) + 1, len(bake.ALPHAS)
+ALPHAS = np.arange(11) / 10
+CONTEXTS, ACTIONS = len(DOMAINS) + 1, len(ALPHAS)
 PRESETS = np.array([0.7, 0.5, 0.4, 0.5])
 TUNED = {("judged", False): [3] * 4, ("judged", True): [1, 2, 9, 3], ("pulls", False): [4] * 4,
          ("pulls", True): [0, 2, 8, 4]}  # fmt: skip
@@ -40,7 +41,7 @@ def tune(per_domain: bool, budget: Budget) -> np.ndarray:
     return np.array(TUNED[budget, per_domain])
 
 
-SETTING = Setting(DOMAINS, bake.ALPHAS, PRESETS, tune)
+SETTING = Setting(DOMAINS, ALPHAS, PRESETS, tune)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_a_policy_that_does_not_learn_never_changes(named: tuple[str, Policy]) -
     for context, alpha in enumerate(EXPECTED[name]):
         where = jnp.int32(context)
         chosen = int(policy.greedy(state, where))
-        assert bake.ALPHAS[chosen] == alpha
+        assert ALPHAS[chosen] == alpha
         for number in range(3):
             assert int(policy.act(jax.random.key(number), state, where)) == chosen
         assert policy.propensity(state, where).tolist() == np.eye(ACTIONS)[chosen].tolist()
@@ -173,7 +174,7 @@ def test_propensities_are_the_frequencies_of_a_hundred_thousand_draws(policy: Po
 
 def test_presets_that_are_not_given() -> None:
     """No belief about α: a policy either says that it needs one, or treats all actions alike."""
-    blank = Setting(DOMAINS, bake.ALPHAS, None, tune)
+    blank = Setting(DOMAINS, ALPHAS, None, tune)
     flat = policy_of("thompson").init(blank)
     assert len(np.unique(np.asarray(flat.mean))) == 1
     with pytest.raises(ConfigError, match=r"^static_domain needs presets; set presets\.<domain>=<alpha>$"):
