@@ -233,8 +233,8 @@ def retrieval_cost_usd(alpha: float, query_tokens: int, expansion: str = "none",
     nothing.
     """
     whole = expansion != "none" or late > 0
-    lexical = LEXICAL_SEARCH_USD * ((alpha != 0 or whole) + (expansion == "rm3"))
-    vector = VECTOR_SEARCH_USD * ((alpha != 1 or whole) + (expansion == "rocchio"))
+    lexical = LEXICAL_SEARCH_USD * (int(alpha != 0 or whole) + int(expansion == "rm3"))
+    vector = VECTOR_SEARCH_USD * (int(alpha != 1 or whole) + int(expansion == "rocchio"))
     return lexical + vector + (query_tokens * EMBEDDING_USD_PER_TOKEN if vector else 0.0)
 
 
