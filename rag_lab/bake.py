@@ -11,7 +11,7 @@ Shapes: Q queries, A actions, E expansions in use, P places of a pool, F feature
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,8 +56,7 @@ class Baked(NamedTuple):
     """One collection's arrays over one action set, on the host.
 
     Metrics are NaN for a query without a relevant passage. found: which of the ten ranks hold a relevant passage, as
-    bits. features: `l1_retrieval.features`. rank_constant: of
-    reciprocal rank fusion.
+    bits. features: `l1_retrieval.features`. rank_constant: of reciprocal rank fusion.
     """
 
     recall: Float[np.ndarray, "Q A"]
@@ -69,14 +68,14 @@ class Baked(NamedTuple):
     rank_constant: float
 
 
-def stack(expansion: Int[np.ndarray, " E"], pools: list[Pool], late: list[Float[np.ndarray, "Q P"] | None]) -> Pools:
-    """One pool and, where asked for, its late interaction for each expansion."""
-    filled = [
-        np.full(pool.lexical.shape, np.nan, np.float32) if one is None else one
-        for pool, one in zip(pools, late, strict=True)
-    ]
-    passage, lexical, dense, real = (np.stack([np.asarray(one) for one in each]) for each in zip(*pools, strict=True))
-    return Pools(expansion, passage, lexical, dense, np.stack(filled), real)
+def stack(pools: Mapping[int, Pool], late: Mapping[int, Float[np.ndarray, "Q P"]]) -> Pools:
+    """Pools by the number of their expansion, in ascending order, with late interaction where there is any."""
+    passage, lexical, dense, real = (
+        np.stack([*map(np.asarray, each)]) for each in zip(*pools.values(), strict=True)
+    )
+    missing = np.full(passage.shape[1:], np.nan, np.float32)
+    scored = np.stack([late.get(number, missing) for number in pools])
+    return Pools(np.array([*pools], np.int32), passage, lexical, dense, scored, real)
 
 
 class _Judged(NamedTuple):
@@ -145,7 +144,10 @@ def _scored(
 
         def one(at: Int[Array, ""], action: Action) -> Quality:
             own: Candidates = jax.tree.map(lambda each: each[at], candidates)
-            return quality(grades[at, order(scores(action, own, k), CUTOFF)], relevant, ideal_dcg)
+            found = scores(action, own, k)
+            places = order(found, CUTOFF)
+            shown = jnp.where(jnp.isfinite(found[places]), grades[at, places], 0)  # a short list ends early
+            return quality(shown, relevant, ideal_dcg)
 
         return jax.vmap(one)(pool, action)
 
@@ -186,7 +188,9 @@ def _ranked(
     return jax.vmap(one, in_axes=(0, 0, 1))(at, action, pools)
 
 
-def rankings(baked: Baked, actions: ActionSet, chosen: Int[np.ndarray, " Q"], depth: int) -> Int[np.ndarray, "Q K"]:
+def rankings(
+    baked: Baked, actions: ActionSet, chosen: Int[np.ndarray, " Q"], depth: int
+) -> Int[np.ndarray, "Q K"]:
     """Corpus positions of each query's best passages by its own action, best first; -1 where there are no more.
 
     chosen: the number of each query's action. K = min(depth, places of a pool).
@@ -219,6 +223,32 @@ class _Metrics(NamedTuple):
     found: Int[np.ndarray, "Q A"]
 
 
+class _Shelf:
+    """What a folder keeps. fresh: whether anything was not there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.fresh = folder, False
+
+    def get(self, what: str, name: str, kind: type[arrays.Kept], make: Callable[[], arrays.Kept]) -> arrays.Kept:
+        """What is kept under a name, made if it is not there yet. what: how the file's name begins."""
+        name = f"{what}-{name}"
+        found = arrays.load(self.folder, name, kind)
+        if found is None:
+            self.fresh, found = True, make()
+            arrays.keep(self.folder, name, found)
+        return found
+
+
+def check(retriever: Hybrid, actions: ActionSet, progress: ProgressFactory) -> None:
+    """ConfigError where the retriever lacks what an action asks for; fetches the model that it needs."""
+    if (actions.late > 0).any():
+        if retriever.late == "none":
+            raise ConfigError(
+                f"retriever.late=none, but actions.{actions.name} has late interaction; give retriever.late=minilm"
+            )
+        late.check(progress)
+
+
 def prepare(
     collection: Collection,
     encoder: Encoder,
@@ -227,7 +257,12 @@ def prepare(
     folder: Path,
     progress: ProgressFactory,
 ) -> Made:
-    """A collection's arrays over one action set: from `folder` what it holds, the rest made and kept there."""
+    """A collection's arrays over one action set: from `folder` what it holds, the rest made and kept there.
+
+    Late interaction is kept pair by pair in the user's cache folder, as vectors are. Errors as for `check`.
+    """
+    check(retriever, actions, progress)
+    shelf = _Shelf(folder)
     search = Search(
         retriever,
         collection,
@@ -237,42 +272,27 @@ def prepare(
     # Ties are broken by the order of passages; rows of the arrays follow the order of queries.
     rows = [passage.id for passage in collection.passages] + [query.id for query in collection.queries]
     base = (fingerprint([collection]), encoder.identity(collection), repr(rows))
-    fresh = False
-
-    def kept(name: str, kind: type[arrays.Kept], make: Callable[[], arrays.Kept]) -> arrays.Kept:
-        nonlocal fresh
-        found = arrays.load(folder, name, kind)
-        if found is None:
-            fresh, found = True, make()
-            arrays.keep(folder, name, found)
-        return found
-
-    def pool(number: int) -> Pool:
-        return search.expanded(EXPANSIONS[number], pools[0]) if number else search.plain()
-
-    used = sorted({0, *actions.expansion.tolist()})
-    names = [identity("pools", *base, retriever.basis(EXPANSIONS[number])) for number in used]
-    pools: list[Pool] = []
-    for name, number in zip(names, used, strict=True):
-        pools.append(kept(name, Pool, partial(pool, number)))
-    measured = kept(
-        identity("features", names[0]), _Features, lambda: _Features(measure(search.texts, search.words, pools[0]))
+    names: list[str] = []
+    pools: dict[int, Pool] = {}
+    for number in sorted({0, *actions.expansion.tolist()}):
+        kind = EXPANSIONS[number]
+        names.append(identity("pools", *base, retriever.basis(kind)))
+        pools[number] = shelf.get("pools", names[-1], Pool, partial(search.pools, kind, pools.get(0)))
+    features = shelf.get(
+        "features",
+        identity("features", names[0]),
+        _Features,
+        lambda: _Features(measure(search.texts, search.words, pools[0])),
     ).features
     asked = sorted(set(actions.expansion[actions.late > 0].tolist()))
-    if asked and retriever.late == "none":
-        raise ConfigError("retriever.late=none, but an action has late interaction; give retriever.late=minilm")
-    scored = late.score(collection, [pools[used.index(one)] for one in asked], progress) if asked else []
-    found = dict(zip(asked, scored, strict=True))
-    stacked = stack(np.array(used, np.int32), pools, [found.get(number) for number in used])
-    depends = (
-        *names,
-        late.IDENTITY if asked else "",
-        repr(retriever.rank_constant),
-        repr([column.tolist() for column in actions[1:]]),
+    scored = late.score(collection, [pools[number] for number in asked], progress) if asked else []
+    stacked = stack(pools, dict(zip(asked, scored, strict=True)))
+    taken = repr([column.tolist() for column in actions[1:]])
+    name = identity("metrics", *names, late.IDENTITY if asked else "", repr(retriever.rank_constant), taken)
+    metrics = shelf.get(
+        "metrics",
+        name,
+        _Metrics,
+        lambda: _Metrics(*score(collection, stacked, features, actions, retriever.rank_constant)[:4]),
     )
-    name = identity("metrics", *depends)
-
-    def metrics() -> _Metrics:
-        return _Metrics(*score(collection, stacked, measured, actions, retriever.rank_constant)[:4])
-
-    return Made(name, Baked(*kept(name, _Metrics, metrics), measured, stacked, retriever.rank_constant), fresh)
+    return Made(name, Baked(*metrics, features, stacked, retriever.rank_constant), shelf.fresh)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from rag_lab import replay, study, tuning, wiring
+from rag_lab import bake, replay, study, tuning, wiring
 from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import curves, families, labels, learned, off_policy, outputs, robustness, verdicts
@@ -56,6 +56,7 @@ class Adaptive(NamedTuple):
         every = self._candidates(lab)
         nothing = np.zeros(len(lab.dataset.domains) + 1, np.int64)
         for action_set in sets_of(every, tuple(lab.config["actions"])):
+            bake.check(lab.retriever, lab.action_set(action_set), lab.progress)
             setting = lab.setting(action_set, lambda per_domain, budget: nothing, lab.no_judged(action_set))
             for one in every:
                 if isinstance(one.policy, Policy) and action_set in one.policy.actions:

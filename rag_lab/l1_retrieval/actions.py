@@ -54,20 +54,34 @@ def read(name: str, grids: Sequence[Mapping[str, Any]]) -> ActionSet:
     grids: key → list of values; alpha is needed, the other keys default to none, convex, 0 and all. Alphas vary
     slowest. ConfigError where a key or value is not allowed, or the set is empty or larger than 127 actions.
     """
+    if not isinstance(grids, list | tuple):
+        raise ConfigError(
+            f"actions.{name}: given a mapping; allowed is a list of grids, each key → list of values"
+        )
     rows: dict[tuple[float, int, int, float, int], None] = {}
     for place, given in enumerate(grids):
         try:
-            grid = Grid.model_validate(dict(given))
+            grid = Grid.model_validate(given)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(["actions", name, str(place), *map(str, first["loc"])])
-            what = f"given {first['input']!r}; " if first["type"] not in ("missing", "extra_forbidden") else ""
-            hint = f"; allowed: {', '.join(Grid.model_fields)}" if first["type"] == "extra_forbidden" else ""
-            raise ConfigError(f"{where}: {what}{first['msg'][:1].lower()}{first['msg'][1:]}{hint}") from error
+            raise ConfigError(f"actions.{name}.{place}{_refusal(error, given)}") from error
         depths = [WHOLE if depth == "all" else int(depth) for depth in grid.depth]
         expansions, fusions = map(EXPANSIONS.index, grid.expansion), map(FUSIONS.index, grid.fusion)
         rows |= dict.fromkeys(product(grid.alpha, expansions, fusions, grid.late, depths))
     return _set(name, list(rows))
+
+
+def _refusal(error: ValidationError, given: Any) -> str:
+    """The first thing that is wrong with a grid: where in it, and what."""
+    first = error.errors(include_url=False)[0]
+    where = "".join(f".{part}" for part in first["loc"])
+    said = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
+    if first["type"] == "missing":
+        return f"{where}: {said}"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: {said}; allowed: {', '.join(Grid.model_fields)}"
+    if first["type"] == "model_type":
+        return f": given {given!r}; input should be a mapping of keys to lists"
+    return f"{where}: given {first['input']!r}; {said}"
 
 
 def _set(name: str, rows: list[tuple[float, int, int, float, int]]) -> ActionSet:

@@ -104,12 +104,10 @@ class Search:
         passages, queries = self._read()
         return jnp.asarray(passages), queries
 
-    def plain(self) -> Pool:
-        """The pools of the queries as they were asked: arrays [Q, 2·size] on the host."""
-        return self._search("search", lambda part: self.words(self.texts[part]), self.vectors[1])
-
-    def expanded(self, expansion: str, first: Pool) -> Pool:
-        """The pools of a second search, by the evidence of the first: rocchio or rm3."""
+    def pools(self, expansion: str, first: Pool | None) -> Pool:
+        """The pools of all queries, arrays [Q, 2·size] on the host. first: the plain ones, for an expansion."""
+        if first is None or expansion == "none":
+            return self._search("search", lambda part: self.words(self.texts[part]), self.vectors[1])
         return {"rocchio": self._by_vectors, "rm3": self._by_words}[expansion](self.evidence(first))
 
     def evidence(self, first: Pool) -> Evidence:
@@ -183,7 +181,7 @@ class Hybrid(NamedTuple):
         progress: ProgressFactory,
     ) -> Pool:
         """The plain pools of all queries of a collection: arrays [queries, 2·size] on the host."""
-        return Search(self, collection, lambda: (passage_vectors, query_vectors), progress).plain()
+        return Search(self, collection, lambda: (passage_vectors, query_vectors), progress).pools("none", None)
 
 
 def build(

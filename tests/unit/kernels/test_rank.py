@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rag_lab.bake import ideal_dcg
-from rag_lab.kernels.rank import Quality, order, quality
+from rag_lab.kernels.rank import Quality, order, quality, ranks
 
 CUT = reference.CUT
 _quality, _order = jax.jit(quality), jax.jit(order, static_argnums=1)
@@ -117,8 +117,22 @@ def test_order_puts_padding_last_and_takes_no_more_than_there_is() -> None:
     assert order(jnp.array([-jnp.inf, 0.0, -jnp.inf, 0.5]), 10).tolist() == [3, 1, 0, 2]
 
 
+def test_ranks_by_hand() -> None:
+    real = jnp.array([True, False, True, True])
+    assert ranks(jnp.array([0.5, 9.0, 0.7, 0.5]), real).tolist() == [2, 4, 1, 3]
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrays(np.float32, 14, elements=st.integers(0, 4)), arrays(bool, 14))
+def test_the_naive_ranks_agree_and_padding_comes_last(scores: np.ndarray, real: np.ndarray) -> None:
+    found = np.asarray(jax.jit(ranks)(jnp.array(scores), jnp.array(real)))
+    assert found[real].tolist() == reference.places(scores[real]).tolist()
+    assert sorted(found.tolist()) == list(range(1, 15)) and (found[~real] > real.sum()).all()
+
+
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     random = np.random.default_rng(0)
     examples = [(jnp.array(random.integers(0, 3, CUT), jnp.int32), jnp.int32(8), jnp.float32(9)) for _ in range(3)]
     alike(quality, examples)
     alike(lambda scores: order(scores, 4), [(jnp.array(random.random(9), jnp.float32),) for _ in range(3)])
+    alike(ranks, [(jnp.array(random.random(9), jnp.float32), jnp.array(random.random(9) < 0.7)) for _ in range(3)])
