@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Split = Literal["train", "dev", "test"]
+EXPANSIONS = ("none", "rocchio", "rm3")  # an action's second search, by number
+FUSIONS = ("convex", "reciprocal_rank")  # an action's fusion rule, by number
 
 
 class Passage(NamedTuple):
@@ -86,6 +88,21 @@ class Collection:
     passages_in_source: int
     queries_in_source: int
     unanswerable: tuple[Query, ...] = ()
+
+
+class ActionSet(NamedTuple):
+    """The actions that a policy may take, a column each; read and explained by `l1_retrieval.actions`.
+
+    alpha: the lexical weight; β = 1 − α. expansion, fusion: places in EXPANSIONS and FUSIONS. late: the weight of
+    late interaction. depth: how many of either ranker's best take part.
+    """
+
+    name: str
+    alpha: Float[np.ndarray, " A"]
+    expansion: Int[np.ndarray, " A"]
+    fusion: Int[np.ndarray, " A"]
+    late: Float[np.ndarray, " A"]
+    depth: Int[np.ndarray, " A"]
 
 
 @dataclass(frozen=True, slots=True)

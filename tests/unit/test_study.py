@@ -104,7 +104,7 @@ def test_a_smaller_budget_judges_fewer_queries(storage: Path) -> None:
     """Five queries of forty: the choice is the best on five distinct ones of the domain, given by the seed."""
     choices = set()
     for seed in range(3):
-        judged = study._judged(train(), study.Search(5, 5, seed), 1)
+        judged = study.judged_queries(train().domain, study.Search(5, 5, seed), 1)
         assert len(set(judged.tolist())) == 5 and (train().domain[judged] == 1).all()
         choices.add(tuple(judged.tolist()))
     assert len(choices) == 3
@@ -140,7 +140,7 @@ def test_pulls_spend_what_the_bandit_spends(storage: Path, pulls: int) -> None:
     values, domain = rewards()
     counting = values.view(Counting)
     counting.seen = 0
-    search = study.build(pulls_per_trial=pulls)(60, 3)
+    search = study.build(pulls_per_trial=pulls, trials=0, seeds=1, spaces={})(60, 3)
     material = study.Train(counting, domain, ALPHAS, f"pulls {pulls}")
     tune(storage, material, search, False, "pulls")
     assert counting.seen == 2 * 60
