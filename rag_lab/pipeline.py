@@ -1,7 +1,7 @@
-"""The live pipeline: embed → detect → choose α → search → answer, and once users speak → filter → learn. Pure wiring.
+"""The live pipeline: embed → detect → choose α → search → answer; then, as users speak, filter → learn.
 
-One query or a batch; every answer carries the trace of where its time went. The stages are those that the
-experiments replay, and the policy's functions are the very same. Users are outside: who calls shows them the
+Pure wiring. One query or a batch; every answer carries the trace of where its time went. The stages are those that
+the experiments replay, and the policy's functions are the very same. Users are outside: who calls shows them the
 replies and hands over what they say.
 
 Shapes: Q queries of one call, N items of feedback, D dimensions.
@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -22,7 +23,7 @@ from rag_lab.errors import DataError
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import UNKNOWN, Fitted
 from rag_lab.l4_feedback.feedback import FeedbackBatch, Filter
-from rag_lab.l4_feedback.policy import Policy, Setting, State
+from rag_lab.l4_feedback.policy import Context, Policy, Setting, State
 from rag_lab.types import Answer, Passage, Query, Trace
 
 
@@ -35,8 +36,8 @@ class Generator(Protocol):
 
 
 class Reply(NamedTuple):
-    """One answer and how it came about. passages: ids of those shown, best first; domain: the detected one's index,
-    -1 unknown; action: the policy's. trace: without feedback until `Pipeline.learn` completes it.
+    """One answer and how it came about. passages: ids of those shown, best first; domain: the detected one's
+    index, -1 unknown; action: the policy's. trace: without feedback until `Pipeline.learn` completes it.
     """
 
     query: Query
@@ -95,7 +96,7 @@ class Pipeline:
         detected = perf_counter()
         actions = self._bandit.choose(domain)
         chosen = perf_counter()
-        passages = self._search(queries, vectors, self.setting.actions[actions])
+        passages = self._search(queries, vectors, self.setting.alphas[actions])
         searched = perf_counter()
         answers = [
             self.stages.generator.answer(query.text, evidence)
@@ -135,8 +136,9 @@ class Pipeline:
         fresh = min(len(heard.about), len(weights))  # more feedback at once than the window holds: its end counts
         weights, about, ratings = weights[-fresh:], heard.about[-fresh:], heard.items.rating[-fresh:]
         worth = np.bincount(about, weights, len(replies))
-        total = np.bincount(about, weights * np.where(weights > 0, ratings, 0), len(replies))  # not kept: NaN, perhaps
-        for place in np.flatnonzero(worth > 0):
+        ratings = np.where(weights > 0, ratings, 0)  # what is not kept may be NaN
+        total = np.bincount(about, weights * ratings, len(replies))
+        for place in np.flatnonzero(worth > 0).tolist():
             self._bandit.observe(replies[place].domain, replies[place].action, float(total[place] / worth[place]))
         self._bandit.wait()
         ended = perf_counter()
@@ -144,7 +146,7 @@ class Pipeline:
         def completed(trace: Trace) -> Trace:
             return trace._replace(
                 l4_ms=trace.l4_ms + 1000 * (joined - started + ended - judged),
-                filter_ms=1000 * (judged - joined),
+                filter_ms=trace.filter_ms + 1000 * (judged - joined),
                 e2e_ms=trace.e2e_ms + 1000 * (ended - started),
             )
 
@@ -169,17 +171,26 @@ class Pipeline:
 
 
 class _Bandit:
-    """The policy with its state and its randomness: the one place that calls its functions."""
+    """The policy with its state and its randomness: the one place that calls its functions.
+
+    It sees of a query the place that was detected, not its features: a contextual policy takes every query for an
+    average one.
+    """
 
     def __init__(self, policy: Policy, setting: Setting, seed: int) -> None:
         self._policy, self._setting, self._seed = policy, setting, seed
-        each = jax.vmap(policy.act, in_axes=(0, None, 0))
+        features = jnp.zeros(len(setting.features))
 
-        def choose(key: Array, state: State, contexts: Int[Array, " Q"]) -> tuple[Array, Int[Array, " Q"]]:
-            keys = jax.random.split(key, contexts.shape[0] + 1)
-            return keys[0], each(keys[1:], state, contexts)
+        def choose(key: Array, state: State, places: Int[Array, " Q"]) -> tuple[Array, Int[Array, " Q"]]:
+            key, now = jax.random.split(key)
+            luck = policy.chance(now, state, places.shape)
+            act = jax.vmap(lambda luck, place: policy.act(luck, state, Context(place, features)))
+            return key, act(luck, places)
 
-        self._choose, self._update = jax.jit(choose), jax.jit(policy.update)
+        def update(state: State, place: Int[Array, ""], action: Int[Array, ""], reward: Float[Array, ""]) -> State:
+            return policy.update(state, Context(place, features), action, reward, jnp.float32(1))
+
+        self._choose, self._update = jax.jit(choose), jax.jit(update)
         self.forget()
 
     def forget(self) -> None:
@@ -188,19 +199,19 @@ class _Bandit:
 
     def choose(self, domain: Int[np.ndarray, " Q"]) -> Int[np.ndarray, " Q"]:
         """The action for each query of a detected domain."""
-        self._key, actions = self._choose(self._key, self._state, self._context(domain))
+        self._key, actions = self._choose(self._key, self._state, self._place(domain))
         return np.asarray(actions)
 
     def observe(self, domain: int, action: int, reward: float) -> None:
         """Learn from one reward; it may not be done when this returns, see `wait`."""
-        context = self._context(np.asarray(domain))
-        self._state = self._update(self._state, context, np.int32(action), np.float32(reward))
+        place = self._place(np.asarray(domain))
+        self._state = self._update(self._state, place, np.int32(action), np.float32(reward))
 
     def wait(self) -> None:
         """Until all is learned, so that a clock read then is true."""
         jax.block_until_ready(self._state)
 
-    def _context(self, domain: Int[np.ndarray, "*Q"]) -> Int[np.ndarray, "*Q"]:
+    def _place(self, domain: Int[np.ndarray, "*Q"]) -> Int[np.ndarray, "*Q"]:
         return np.where(domain == UNKNOWN, len(self._setting.domains), domain).astype(np.int32)
 
 

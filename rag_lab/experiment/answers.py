@@ -16,6 +16,7 @@ from rag_lab.assets import atomic
 from rag_lab.encoder.wordpiece import count_tokens
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.latency import STAGES, Played
+from rag_lab.experiment.live import ACTIONS
 from rag_lab.pipeline import Reply
 from rag_lab.types import Dataset
 
@@ -50,7 +51,7 @@ def by_query(lab: Lab, variant: str, replies: Sequence[Reply]) -> pa.Table:
     place = {query: row for row, query in enumerate(queries)}
     row = np.array([place[reply.query.id] for reply in replies])
     tokens = count_tokens([first[query].query.text for query in queries], lab.progress)
-    usd = lab.prices.retrieval_usd(bake.ALPHAS, tokens)[row, [reply.action for reply in replies]]
+    usd = lab.prices.retrieval_usd(lab.action_set(ACTIONS), tokens)[row, [reply.action for reply in replies]]
     recall, ndcg = quality(lab.dataset, replies)
     traces = np.array([reply.trace for reply in replies])
     domains = (*lab.dataset.domains, None)  # -1, unknown, is the last
@@ -70,9 +71,7 @@ def by_query(lab: Lab, variant: str, replies: Sequence[Reply]) -> pa.Table:
     return pa.table(columns)
 
 
-def quality(
-    dataset: Dataset, replies: Sequence[Reply]
-) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+def quality(dataset: Dataset, replies: Sequence[Reply]) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
     """recall@10 and nDCG@10 of the passages shown with each of N answers (see `rag_lab.kernels.rank`)."""
     qrels = {query: judged for one in dataset.collections for query, judged in one.qrels.items()}
     recall, ndcg = np.zeros(len(replies)), np.zeros(len(replies))

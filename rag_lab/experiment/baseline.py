@@ -1,7 +1,7 @@
 """The frozen baseline on the frozen request stream: where an answer's time goes before anything is optimised.
 
-Its numbers are kept in reports/perf-baseline.json too, so that they can be looked up without a run; comparisons are
-always made with the baseline played again in the same run.
+Its numbers are kept in reports/perf-baseline.json too, so that they can be looked up without a run. Comparisons
+are always made with the baseline played again in the same run.
 """
 
 from __future__ import annotations

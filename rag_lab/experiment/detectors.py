@@ -1,8 +1,8 @@
 """Domain detection by every variant: how well on easy and hard questions, how soon for one, how fast for many.
 
-Every detector reads text and says a domain; no vector is given to it. The easy set is all test queries, which come
-from different collections; the hard set is questions to the scientific literature, all of one style, whose topic was
-labelled by a rule that was checked by hand (`rag_lab.data.packaged.labels`): only the default data holds it.
+Every detector reads text and says a domain. The easy set is all test queries, which come from different
+collections. The hard set is questions to the scientific literature, all of one style, whose topic was labelled by a rule
+that was checked by hand (`rag_lab.data.packaged.labels`); only the default data holds it.
 
 Shapes: Q queries, C domains, R rounds. Units: milliseconds, queries a second.
 """
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -30,6 +31,7 @@ from rag_lab.metrics.detection import Quality
 from rag_lab.types import Dataset
 
 ONE_BY_ONE = "one by one"
+AT_ONCE = 32  # texts encoded in one call
 TIE = 1e-5  # targets.md: labels may differ where the two best scores are so close
 NO_HARD_SET = "The hard set is not measured: its questions are in the default data alone (data=packaged)."
 
@@ -91,42 +93,46 @@ def sets(dataset: Dataset) -> dict[str, Asked]:
 def judge_all(
     lab: Lab, given: Materials, asked: Mapping[str, Asked], precision: float, resamples: int
 ) -> tuple[dict[str, Judged], dict[str, str]]:
-    """Every variant of conf/detector/, the chosen one as configured; and why a variant has no figures."""
+    """Every variant of conf/detector/, the chosen one as configured; and why a variant has no figures.
+
+    precision: the share of answers that must be right where a detector may be silent.
+    """
     judged, skipped = {}, {}
     names = live.names("detector")
+    vectors = {name: _vectors(given, one.texts) for name, one in asked.items()}
+
+    def on_all(node: Mapping[str, Any], vectors: Mapping[str, Float[np.ndarray, "Q D"]]) -> dict[str, Quality]:
+        detector: Fitted = wiring.build(node, "detector").fit(given.train, given.live)
+        scored = {}
+        for name, one in asked.items():
+            said = detector(one.texts, vectors.get(name))
+            scored[name] = detection.quality(
+                one.truth, said.probabilities, said.domain, one.cluster, seed=lab.seed, resamples=resamples
+            )
+        return scored
+
     with lab.progress("judge detectors", len(names), "variants") as bar:
         for name in names:
             node = lab.config["detector"] if name == lab.choices["detector"] else live.node("detector", name)
             try:
-                judged[name] = judge(node, given, asked, precision, seed=lab.seed, resamples=resamples)
+                as_configured = on_all(node, {})
+                # Only its threshold differs, so known vectors may spare it the reading.
+                silent = on_all({**node, "precision": precision}, vectors) if "precision" in node else {}
+                judged[name] = Judged(as_configured, silent)
             except (RagLabError, ImportError) as error:
                 skipped[name] = " ".join(str(error).split())
             bar.advance()
     return judged, skipped
 
 
-def judge(
-    node: Mapping[str, Any],
-    given: Materials,
-    asked: Mapping[str, Asked],
-    precision: float,
-    *,
-    seed: int,
-    resamples: int,
-) -> Judged:
-    """A variant on every set: as configured, and told that `precision` of its answers must be right."""
-
-    def on_all(node: Mapping[str, Any]) -> dict[str, Quality]:
-        detector: Fitted = wiring.build(node, "detector").fit(given.train, given.live)
-        scored = {}
-        for name, one in asked.items():
-            said = detector(one.texts)
-            scored[name] = detection.quality(
-                one.truth, said.probabilities, said.domain, one.cluster, seed=seed, resamples=resamples
-            )
-        return scored
-
-    return Judged(on_all(node), on_all({**node, "precision": precision}) if "precision" in node else {})
+def _vectors(given: Materials, texts: Sequence[str]) -> Float[np.ndarray, "Q D"]:
+    """The texts' vectors, by the same encoder."""
+    encode = jax.jit(given.live.encode)
+    found = []
+    for part in _cut([*texts, *[""] * (-len(texts) % AT_ONCE)], AT_ONCE):
+        tokens = given.live.tokenise(part)
+        found.append(np.asarray(encode(given.live.weights, tokens.ids, tokens.real))[: tokens.filled])
+    return np.concatenate(found)[: len(texts)]
 
 
 def one_by_one(

@@ -32,7 +32,7 @@ LOGS = 5  # different ones that repeats take turns with, so that no variant lear
 
 
 class Decisions(NamedTuple):
-    """How many items of each batch were decided, and how many as the reference does; those near a threshold apart."""
+    """Of each batch, the items that are not near a threshold, and those of them decided as by the reference."""
 
     items: Int[np.ndarray, " B"]
     equal: Int[np.ndarray, " B"]

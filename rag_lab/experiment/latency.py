@@ -1,7 +1,7 @@
 """Measuring what takes turns: programs call by call, and pipelines answer by answer (A B A B), in one process.
 
-Warm: everything has run once before it is measured, and what that took is stated apart. Garbage is collected before,
-and as it comes while measuring: users would wait for it too.
+Warm: everything has run once before it is measured, and what that took is stated apart. Garbage is collected
+before, and as it comes while measuring: users would wait for it too.
 
 Shapes: N answers, or repeats. Units: milliseconds, seconds.
 """

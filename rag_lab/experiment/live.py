@@ -1,7 +1,7 @@
 """From a lab to a pipeline at work: what all pipelines of a run share, and the stages of each.
 
-The frozen baseline is the one that conf/experiment/baseline.yaml composes; its choices are read from there, so they
-stand in one place.
+The frozen baseline is the one that conf/experiment/baseline.yaml composes; its choices are read there, so that
+they stand in one place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 from omegaconf import OmegaConf
 
-from rag_lab import bake, config, wiring
+from rag_lab import config, wiring
 from rag_lab.encoder.live import Live
 from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import Lab
@@ -24,13 +24,14 @@ from rag_lab.pipeline import Stages
 from rag_lab.types import Collection, Query
 
 GROUPS = ("detector", "policy", "router", "generator", "filter", "cache")  # what a pipeline is made of, in order
+ACTIONS = "alpha"  # the action set
 OVERRIDE = "override /"  # of Hydra's defaults lists
 
 Nodes = Mapping[str, Mapping[str, Any]]  # a configuration node for each of GROUPS
 
 
 class Materials(NamedTuple):
-    """What the pipelines of a run share: the encoder, what detectors learn from, the indexes, what policies know."""
+    """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with."""
 
     live: Live
     train: Labelled
@@ -76,11 +77,14 @@ def check(lab: Lab, nodes: Nodes) -> None:
         )
     if wiring.build(nodes["generator"], "generator") is None:
         raise ConfigError("generator=none: a live pipeline answers; give generator=lead")
-    if wiring.build(nodes["cache"], "cache") is not None:
+    if nodes["cache"] != node("cache", "none"):
         raise ConfigError(f"cache={lab.choices['cache']}: this pipeline remembers nothing yet; give cache=none")
     policy = wiring.build(nodes["policy"], "policy")
-    if not isinstance(policy, Policy):
-        raise ConfigError("policy: a ceiling looks at the answers; choose a policy")
+    if not isinstance(policy, Policy) or policy.contextual or ACTIONS not in policy.actions:
+        raise ConfigError(
+            f"policy={lab.choices['policy']}: a live pipeline chooses α alone, by the detected domain; give "
+            "policy=static or policy=thompson"
+        )
     policy.init(setting(lab))
     for collection in lab.dataset.collections:
         lab.encoder.check(collection, lab.progress)
@@ -92,13 +96,11 @@ def setting(lab: Lab) -> Setting:
     """What policies are started with. ConfigError from a policy that has to be tuned."""
 
     def untuned(per_domain: bool, budget: Budget) -> Int[np.ndarray, " C"]:
-        raise ConfigError("policy: a tuned policy needs a study; tune by +experiment=week2, then policy=recommended")
+        raise ConfigError(
+            "policy: a tuned policy needs a study; tune by +experiment=week2, then policy=recommended"
+        )
 
-    presets = lab.config["presets"]
-    if "otherwise" not in presets:
-        raise ConfigError(f"presets: given {dict(presets)}; needed is 'otherwise'; give presets.otherwise=0.5")
-    believed = [float(presets.get(domain, presets["otherwise"])) for domain in (*lab.dataset.domains, "otherwise")]
-    return Setting(lab.dataset.domains, bake.ALPHAS, np.array(believed), untuned)
+    return lab.setting(ACTIONS, untuned, lab.no_judged(ACTIONS))
 
 
 def materials(lab: Lab) -> Materials:

@@ -52,7 +52,7 @@ def notes(played: Mapping[str, Played], requests: int) -> list[str]:
     """What a reader must know beside the numbers."""
     warm = ", ".join(f"{name} {one.warm_up_s:.1f} s" for name, one in played.items())
     return [
-        f"{requests:,} requests of the frozen stream, answered one after the other. Warm: every query was asked once "
-        f"before, compilation included, which took {warm}.",
+        f"{requests:,} requests of the frozen stream, answered one after the other. Warm: every query was asked "
+        f"once before, compilation included, which took {warm}.",
         "Readers are simulated from judgments; their reading takes no part in any latency.",
     ]

@@ -1,4 +1,4 @@
-"""The question of week 1: what do batching, vectorising and a GPU buy in detection and filtering, and is anything lost?
+"""The question of week 1: what do batching, vectorising and a GPU buy, and is anything lost?
 
 The frozen baseline and the optimised pipeline answer the same requests in turn, in one process; then detectors and
 filters are measured apart.
@@ -120,12 +120,12 @@ def headline(found: Part) -> str:
     saved = [name for name in one if name.startswith("filter/regret_saved_") and "_ci_" not in name]
     most = max(saved, key=lambda name: int(name.rsplit("_", 1)[1]))
     return (
-        f"Batches of {one['detector/best_batch']:.0f} detect {one['detector/batch_speedup']:.2g} times as many queries "
-        f"a second as one at a time; a single detection changes by {one['detector/latency_change']:+.0%} at p95, "
-        f"filtering 100 items by {one['filter/latency_change_100']:+.0%}, a whole answer by "
-        f"{one['latency_change/e2e_p95']:+.0%}. {one['detector/equal_labels']:.1%} of labels, "
-        f"{one['filter/equal_decisions']:.1%} of filter decisions and {one['equal_answers']:.1%} of answers equal the "
-        f"baseline's. At {most.rsplit('_', 1)[1]}% dishonest users the filter saves a bandit {one[most]:.3g} of "
+        f"Batches of {one['detector/best_batch']:.0f} detect {one['detector/batch_speedup']:.2g} times as many "
+        "queries a second as one at a time. Against the frozen baseline, at the 95th percentile: one detection "
+        f"{one['detector/latency_change']:+.0%}, filtering 100 items {one['filter/latency_change_100']:+.0%}, a whole "
+        f"answer {one['latency_change/e2e_p95']:+.0%} of time. {one['detector/equal_labels']:.1%} of labels, "
+        f"{one['filter/equal_decisions']:.1%} of filter decisions and {one['equal_answers']:.1%} of answers are "
+        f"equal. Among {most.rsplit('_', 1)[1]}% dishonest users the filter saves a bandit {one[most]:.3g} of "
         f"{one[most.replace('saved', 'without')]:.3g} regret."
     ).replace("-", "−")
 
@@ -144,8 +144,8 @@ def build(
 ) -> Any:
     """The experiment.
 
-    requests: how many of the frozen stream both pipelines answer; crowd: who reads the answers; window: latest items
-    of feedback that a filter judges together; resamples: of every bootstrap; detection, filtering, loop: settings of
-    the parts, explained there.
+    requests: how many of the frozen stream both pipelines answer; crowd: who reads the answers; window: latest
+    items of feedback that a filter judges together; resamples: of every bootstrap; detection, filtering, loop:
+    settings of the parts, explained there.
     """
     return Week1(name, question, requests, crowd, window, resamples, detection, filtering, loop)

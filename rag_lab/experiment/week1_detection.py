@@ -1,4 +1,4 @@
-"""Week 1's part on domain detection: one query's latency, throughput in batches, labels, quality, the GPU's use."""
+"""Week 1's part on domain detection: latency of one, throughput in batches, labels, quality, the GPU's use."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def _one_by_one(
         metrics |= interval.metrics(f"detector/baseline_latency_ms_{share}", found["baseline"][share])
     metrics |= interval.metrics("detector/latency_change", change["p95"])
     timed = Timed(found["treatment"]["p95"], found["baseline"]["p95"], change["p95"], len(texts))
-    measures = {"w1.detect_p95": week1_verdicts.latency("w1.detect_p95", timed, "real queries, text in, label out")}
+    measures = {
+        "w1.detect_p95": week1_verdicts.latency("w1.detect_p95", timed, "real queries, text in, label out")
+    }
     return Part(metrics, {}, measures, [])
 
 
@@ -98,7 +100,7 @@ def _in_batches(
 
 
 def best_batch(found: Batching, seed: int, resamples: int) -> tuple[int, Interval]:
-    """The best batch and its speed-up: every other round chooses, the rest measure, so luck does not choose itself."""
+    """The best batch and its speed-up: every other round chooses, the rest measure, so that luck wins nothing."""
     ratio = {size: rate / found.sequential for size, rate in found.batched.items()}
     best = max(ratio, key=lambda size: float(np.median(ratio[size][::2])))
     rest = ratio[best][1::2]
@@ -138,7 +140,9 @@ def _quality_metrics(judged: Mapping[str, Judged], chosen: str) -> dict[str, flo
                 "abstain_recall": quality.abstain_recall,
                 "abstain_answered": quality.answered,
             }
-            metrics |= {f"detector/{name}/{place}/{key}": value for key, value in given.items() if value is not None}
+            metrics |= {
+                f"detector/{name}/{place}/{key}": value for key, value in given.items() if value is not None
+            }
     return metrics
 
 

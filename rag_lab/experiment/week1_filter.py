@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
@@ -11,7 +12,7 @@ from rag_lab import replay, wiring
 from rag_lab.experiment import feedback_effect, filtering, live, week1_verdicts
 from rag_lab.experiment.feedback_effect import Effect
 from rag_lab.experiment.filtering import REFERENCE
-from rag_lab.experiment.lab import RECALL, Lab, tabulate
+from rag_lab.experiment.lab import Lab, tabulate
 from rag_lab.experiment.part import Part
 from rag_lab.experiment.variants import standing
 from rag_lab.experiment.week1_verdicts import Measure, Timed
@@ -40,7 +41,7 @@ class Filtering(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """Settings of the feedback loop; see `rag_lab.l4_feedback.loop`. noises: shares of users who are not honest."""
+    """Settings of the feedback loop, as `rag_lab.l4_feedback.loop` has them. noises: shares of dishonest users."""
 
     noises: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     seeds: Annotated[int, Field(ge=2)]
@@ -107,36 +108,46 @@ def measure(lab: Lab, settings: Filtering, resamples: int) -> Part:
         ("workers", "w1.filter_workers"),
         ("equal_decisions", "w1.filter_accuracy"),
     ):
-        one = measures[target_id]
-        assert isinstance(one, Measure)
-        metrics |= interval.metrics(f"filter/{name}", one.found)
-    return Part(metrics, {"filters": {"chosen": chosen, "latency_ms": curve, "pool": _pool_curve(pools)}}, measures, [])
+        decided = measures[target_id]
+        assert isinstance(decided, Measure)
+        metrics |= interval.metrics(f"filter/{name}", decided.found)
+    return Part(
+        metrics, {"filters": {"chosen": chosen, "latency_ms": curve, "pool": _pool_curve(pools)}}, measures, []
+    )
 
 
 def effect(lab: Lab, setting: Setting, settings: Loop) -> Part:
     """The bandit's regret with and without the chosen filter, at rising shares of users who are not honest."""
-    table = tabulate(lab)
+    table = tabulate(lab, [live.ACTIONS], {"recall": 1.0})
     train = table.part(test=False)
-    rewards, domain, context = table.metrics[RECALL][train], table.domain[train], table.context[train]
+    rewards, domain, context = table.reward[train], table.domain[train], table.context[train]
+    start = wiring.build(standing("thompson"), "policy").init(setting)
     found = feedback_effect.effect(
-        wiring.build(standing("thompson"), "policy").init(setting),
+        start._replace(reward_sd=jnp.broadcast_to(start.reward_sd, setting.places)),  # the loop wants one a place
         rewards,
         domain,
         context,
         replay.streams(lab.seed, settings.seeds, domain, settings.queries_per_domain),
         settings.noises,
         loop.Setup(
-            settings.users, settings.readers, settings.batch, settings.window, settings.step_s, users.NOISY,
-            users.BEHAVIOUR,
+            crowd=settings.users,
+            readers=settings.readers,
+            batch=settings.batch,
+            window=settings.window,
+            step_s=settings.step_s,
+            kinds=users.NOISY,
+            behaviour=users.BEHAVIOUR,
         ),
         filtering.settings(lab),
         seed=lab.seed,
-    )  # fmt: skip
+    )
     metrics: dict[str, float] = {}
     for level in found.levels:
         percent = round(100 * level.noise)
         for name in ("without", "filtered", "saved"):
-            metrics |= interval.metrics(f"filter/regret_{name}_{percent}", interval.Interval(*getattr(level, name)))
+            metrics |= interval.metrics(
+                f"filter/regret_{name}_{percent}", interval.Interval(*getattr(level, name))
+            )
         if level.noise == HEADLINE_NOISE:
             given = {"precision": level.precision, "recall": level.recall, "f1": level.f1}
             metrics |= {f"filter/{name}": value for name, value in given.items() if value is not None}

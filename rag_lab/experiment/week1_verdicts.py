@@ -1,7 +1,7 @@
 """The verdicts of week 1, each from the interval of what its target names.
 
-A latency has two: the roadmap's absolute one, which decides the row, and its ratio against the frozen baseline of the
-same run, which stands in `why`. The ratio asked is the roadmap's own: 50 → 20 ms is −60%.
+A latency has two: the roadmap's absolute one, which decides the row, and its ratio against the frozen baseline of
+the same run, which stands in `why`. The ratio asked is the roadmap's own: 50 → 20 ms is −60%.
 
 Shapes: N samples, R resamples, W numbers of workers.
 """
@@ -40,7 +40,7 @@ class Measure(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """A percentile in milliseconds of the treatment and of the baseline, which took turns, and its relative change."""
+    """A percentile of the treatment and of the baseline, which took turns, in ms; and its relative change."""
 
     treatment: Interval
     baseline: Interval
@@ -91,7 +91,8 @@ def batching(best: int, speedups: Mapping[int, Interval], at_best: Interval) -> 
 def accuracy(found: Paired, draws: Float[np.ndarray, " R"]) -> Measure:
     """The accuracy gained by batching. draws: resamples of its mean."""
     queries = len(found.gain)
-    why = f"accuracy gained, paired on the test queries; {queries - found.differing:,} of {queries:,} labels are equal"
+    equal = f"{queries - found.differing:,} of {queries:,} labels are equal"
+    why = f"accuracy gained, paired on the test queries; {equal}"
     if found.differing:
         why += f", and {found.tied} of the {found.differing} others are at a tie of scores, which counts as equal"
     return Measure(interval.around(float(found.gain.mean()), draws), why)
@@ -113,9 +114,7 @@ def throughput(rates: Mapping[int, Interval]) -> Measure:
     return Measure(min(rates.values(), key=lambda one: one.value), f"the least of {each}")
 
 
-def workers(
-    taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]], seed: int, resamples: int
-) -> Measure:
+def workers(taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]], seed: int, resamples: int) -> Measure:
     """Up to how many workers each step raises the pool's throughput, at the most items.
 
     taken_ms: by number of items, rounds by number of workers; 0 is the kernel alone.
@@ -141,7 +140,8 @@ def overtaking(taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]]) ->
     behind = [
         items
         for items in sizes
-        if np.median(taken_ms[items][0]) >= min(np.median(each) for count, each in taken_ms[items].items() if count)
+        if np.median(taken_ms[items][0])
+        >= min(np.median(each) for count, each in taken_ms[items].items() if count)
     ]
     if not behind:
         return f"the kernel beats any pool at every size measured, {sizes[0]:,} to {sizes[-1]:,} items"
@@ -157,8 +157,8 @@ def decisions(found: Mapping[str, Decisions], chosen: str, seed: int, resamples:
     shares = own.equal[drawn].sum(axis=1) / own.items[drawn].sum(axis=1)
     each = ", ".join(f"{name} {one.equal.sum():,} of {one.items.sum():,}" for name, one in found.items())
     why = (
-        f"items in {len(own.items):,} batches decided as the scalar filter does, those within one part in 10⁵ of a "
-        f"threshold apart: {each}"
+        f"items in {len(own.items):,} batches decided as the scalar filter does, those within one part in 10⁵ of "
+        f"a threshold apart: {each}"
     )
     return Measure(interval.around(float(own.equal.sum() / own.items.sum()), shares), why)
 

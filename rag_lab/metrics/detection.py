@@ -27,7 +27,7 @@ BINS = 15  # as in the paper
 
 
 class Quality(NamedTuple):
-    """See the module. confusion: queries by true domain (row) and by the domain chosen; the last column is silence.
+    """See the module. confusion: queries by true domain (row) and by the domain chosen, silence being the last.
 
     answered: the share of queries on which the detector was not silent; right_when_answered: accuracy on those.
     """
@@ -76,7 +76,9 @@ def quality(
     )
 
 
-def tally(row: Int[np.ndarray, " Q"], column: Int[np.ndarray, " Q"], rows: int, columns: int) -> Int[np.ndarray, "r c"]:
+def tally(
+    row: Int[np.ndarray, " Q"], column: Int[np.ndarray, " Q"], rows: int, columns: int
+) -> Int[np.ndarray, "r c"]:
     """How many queries fall into each cell."""
     return np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns)
 

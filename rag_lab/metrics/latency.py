@@ -1,8 +1,8 @@
 """Percentiles of latencies, and by how much one program's differ from another's, with 95% intervals.
 
 Neighbouring calls resemble each other (a machine has bursts of other work), so whole runs of calls are drawn: the
-circular block bootstrap (Politis and Romano 1992). Where two programs took turns, both are drawn at the same places,
-so a slow moment is slow for both.
+circular block bootstrap (Politis and Romano 1992). Where two programs took turns, both are drawn at the same
+places, so a slow moment is slow for both.
 
 Shapes: N calls in the order in which they were made, R resamples, P percentiles. Units: milliseconds.
 """
@@ -50,5 +50,5 @@ def percentiles(taken_ms: Float[np.ndarray, " N"], drawn: Int[np.ndarray, "R N"]
 
 
 def change(treatment: Draws, baseline: Draws) -> dict[str, Interval]:
-    """Relative change of each percentile, treatment/baseline − 1: −0.4 is 40% quicker. Draws of the same places."""
+    """Relative change of each percentile: −0.4 is 40% quicker. Both draws are of the same places."""
     return Draws(treatment.value / baseline.value - 1, treatment.draws / baseline.draws - 1).intervals()
