@@ -1,8 +1,8 @@
 """Domain detection by every variant: how well on easy and hard questions, how soon for one, how fast for many.
 
 Every detector reads text and says a domain. The easy set is all test queries, which come from different
-collections. The hard set is questions to the scientific literature, all of one style, whose topic was labelled by a rule
-that was checked by hand (`rag_lab.data.packaged.labels`); only the default data holds it.
+collections. The hard set is questions to the scientific literature, all of one style, whose topic was labelled by
+a rule that was checked by hand (see `data.packaged.labels`); only the default data holds it.
 
 Shapes: Q queries, C domains, R rounds. Units: milliseconds, queries a second.
 """

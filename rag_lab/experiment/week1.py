@@ -122,7 +122,7 @@ def headline(found: Part) -> str:
     return (
         f"Batches of {one['detector/best_batch']:.0f} detect {one['detector/batch_speedup']:.2g} times as many "
         "queries a second as one at a time. Against the frozen baseline, at the 95th percentile: one detection "
-        f"{one['detector/latency_change']:+.0%}, filtering 100 items {one['filter/latency_change_100']:+.0%}, a whole "
+        f"{one['detector/latency_change']:+.0%}, filtering 100 items {one['filter/latency_change_100']:+.0%}, an "
         f"answer {one['latency_change/e2e_p95']:+.0%} of time. {one['detector/equal_labels']:.1%} of labels, "
         f"{one['filter/equal_decisions']:.1%} of filter decisions and {one['equal_answers']:.1%} of answers are "
         f"equal. Among {most.rsplit('_', 1)[1]}% dishonest users the filter saves a bandit {one[most]:.3g} of "

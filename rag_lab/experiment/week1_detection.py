@@ -94,7 +94,11 @@ def _in_batches(
         metrics |= interval.metrics(f"detector/batch_{size}_speedup", one)
     for size, one in rates.items():
         metrics |= interval.metrics(f"detector/queries_per_s_batch_{size}", one)
-    curve = {"queries_per_s": {str(size): list(one) for size, one in rates.items()}, "best": best}
+    curve = {
+        "queries_per_s": {str(size): list(one) for size, one in rates.items()},
+        "speedup": {str(size): list(one) for size, one in speedups.items()},
+        "best": best,
+    }
     measures: dict[str, Measure | str] = {"w1.detect_batch": week1_verdicts.batching(best, speedups, at_best)}
     return Part(metrics, {"batching": curve}, measures, []), best
 
