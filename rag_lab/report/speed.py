@@ -68,8 +68,8 @@ def _latency(curve: Mapping[str, Any]) -> Sheet:
     answers = max(curve["answers"].values())
     return Sheet(
         "Where an answer's time goes",
-        f"Milliseconds over {answers:,} answers, with 95% intervals (block bootstrap). The stages of one answer add "
-        "up to its end-to-end time; their percentiles need not.",
+        f"Milliseconds over {answers:,} answers, with 95% intervals (block bootstrap). The stages of one answer "
+        "add up to its end-to-end time; their percentiles need not.",
         ["stage", "pipeline", "p50", "p95", "p99"],
         rows,
         names=2,
@@ -192,7 +192,7 @@ def _effect(curve: Mapping[str, Any]) -> Sheet:
     ]
     return Sheet(
         "What the filter saves a bandit",
-        f"Cumulative regret, summed over domains, after {curve['queries_per_domain']:,} queries of each: mean over "
+        f"Cumulative regret, summed over domains, after {curve['queries_per_domain']:,} queries of each: mean of "
         f"{curve['seeds']:,} seeds with 95% intervals, what is saved paired by seed. Precision and recall of "
         "dropping noise; the share of noise in what is said, and in what is believed.",
         ["dishonest users", "without", "with", "saved", "precision", "recall", "noise said", "believed"],

@@ -145,8 +145,8 @@ def effect(run: Run) -> Picture:
     panels.line(figure, 1, y=0, dash="solid")
     caption = (
         f"A Thompson bandit learns α from simulated readers of real judged lists; {curve['seeds']:,} seeds, "
-        f"{curve['queries_per_domain']:,} queries of each domain. Left: the reward it forwent, summed over domains."
-        " Right: the paired difference; above the line the filter pays, below it costs. 95% intervals."
+        f"{curve['queries_per_domain']:,} queries a domain. Left: the reward it forwent, summed over domains. "
+        "Right: the paired difference; above the line the filter pays, below it costs. 95% intervals."
     )
     return Picture("effect", "What the filter is for", caption, figure, narrow)
 
