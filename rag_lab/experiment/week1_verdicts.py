@@ -22,6 +22,8 @@ from rag_lab.metrics.targets import TARGETS, Judged, Target, measured, not_measu
 
 LEAST_CALLS = 500  # what targets.md asks of a percentile
 BATCH = 10  # the size that the roadmap names
+THROUGHPUT_ITEMS = (1000, 1_000_000)
+WORKERS = (1, 2, 4, 8)
 BARS = {  # targets.md, "our bar", in the target's unit
     "w1.detect_p95": 10.0,
     "w1.gpu_util": 85.0,
@@ -78,13 +80,14 @@ def latency(target_id: str, timed: Timed, what: str) -> Measure | str:
     return Measure(timed.treatment, why)
 
 
-def batching(best: int, speedups: Mapping[int, Interval], at_best: Interval) -> Measure:
+def batching(best: int, speedups: Mapping[int, Interval], at_best: Interval) -> Measure | str:
     """The speed-up at the best batch, and at BATCH. at_best: from rounds that did not choose it."""
+    if BATCH not in speedups:
+        return f"needs batches of {BATCH}; this run has {', '.join(map(str, speedups))}"
+    at = speedups[BATCH]
+    said = verdict(_target("w1.detect_batch").target, True, at.low, at.high)
     why = f"queries/s in batches of {best}, the best of {', '.join(map(str, speedups))}, over one at a time"
-    if BATCH in speedups:
-        at = speedups[BATCH]
-        said = verdict(_target("w1.detect_batch").target, True, at.low, at.high)
-        why += f"; in batches of {BATCH}: {at.value:.2f} [{at.low:.2f}, {at.high:.2f}], {said}"
+    why += f"; in batches of {BATCH}: {at.value:.2f} [{at.low:.2f}, {at.high:.2f}], {said}"
     return Measure(at_best, why)
 
 
@@ -106,21 +109,27 @@ def gpu(used_percent: Float[np.ndarray, " N"], absent: str | None, seed: int, re
     return Measure(found, f"mean of {len(used_percent)} samples by NVML while detecting in batches")
 
 
-def throughput(rates: Mapping[int, Interval]) -> Measure:
+def throughput(rates: Mapping[int, Interval]) -> Measure | str:
     """Items a second, by number of items: the least decides."""
+    if missing := [items for items in THROUGHPUT_ITEMS if items not in rates]:
+        return f"needs {missing[0]:,} items at once; this run has {', '.join(f'{items:,}' for items in rates)}"
     each = "; ".join(
         f"{one.value:,.0f} [{one.low:,.0f}, {one.high:,.0f}] at {items:,} items" for items, one in rates.items()
     )
     return Measure(min(rates.values(), key=lambda one: one.value), f"the least of {each}")
 
 
-def workers(taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]], seed: int, resamples: int) -> Measure:
+def workers(
+    taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]], seed: int, resamples: int
+) -> Measure | str:
     """Up to how many workers each step raises the pool's throughput, at the most items.
 
     taken_ms: by number of items, rounds by number of workers; 0 is the kernel alone.
     """
     items = max(taken_ms)
     pools = {count: taken for count, taken in sorted(taken_ms[items].items()) if count}
+    if not set(WORKERS) <= set(pools):
+        return f"needs {', '.join(map(str, WORKERS))} workers; this run has {', '.join(map(str, pools))}"
     rounds = np.stack(list(pools.values()))
     drawn = interval.resampled(rounds.shape[1], seed=seed, resamples=resamples)
     counts = np.array(list(pools))

@@ -18,6 +18,7 @@ from rag_lab.metrics.interval import Interval, around
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 BLOCK = 20  # calls: a tenth of a second or more of either program's work
+LEAST_BLOCKS = 10  # in a resample, for shorter blocks of few calls
 AT_ONCE = 250  # resamples sorted at once, which keeps memory small
 
 
@@ -34,7 +35,7 @@ class Draws(NamedTuple):
 
 def places(calls: int, resamples: int, seed: int, block: int = BLOCK) -> Int[np.ndarray, "R N"]:
     """Which calls each resample consists of: blocks from random places, the end joined to the beginning."""
-    block = min(block, calls)
+    block = max(min(block, calls // LEAST_BLOCKS), 1)
     starts = np.random.default_rng(seed).integers(0, calls, (resamples, -(-calls // block), 1))
     return ((starts + np.arange(block)) % calls).reshape(resamples, -1)[:, :calls]
 

@@ -76,8 +76,9 @@ def _section(name: str, run: Run) -> list[str]:
             _online(run),
         ]
     for one in (sheet for section in speed.sections(run) for sheet in section.sheets):
+        heads = [head.replace("\n", " ") for head in one.heads]
         rows = [[_plain(cell) for cell in row] for row in one.rows]
-        parts += [f"### {_plain(one.title)}", _plain(one.note), _table(one.heads, rows, numbers_from=one.names)]
+        parts += [f"### {_plain(one.title)}", _plain(one.note), _table(heads, rows, numbers_from=one.names)]
     if run.summary["targets"]:
         parts += ["### Targets", *_targets(run)]
     return parts

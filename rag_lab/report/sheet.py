@@ -30,7 +30,7 @@ class Sheet(NamedTuple):
 def html(sheet: Sheet) -> str:
     """The table for the page, with title and note."""
     head = "".join(
-        f'<th scope="col"{" class=text" if at < sheet.names else ""}>{escape(one)}</th>'
+        f'<th scope="col"{" class=text" if at < sheet.names else ""}>{escape(one).replace(chr(10), "<br>")}</th>'
         for at, one in enumerate(sheet.heads)
     )
     body = "\n".join(f"<tr>{_cells(sheet, number)}</tr>" for number in range(len(sheet.rows)))

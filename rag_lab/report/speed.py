@@ -5,11 +5,10 @@ Everything is read from `curves.json`; a run that wrote no such curve has no suc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rag_lab.report import speed_figures, wording
-from rag_lab.report.benchmark import milliseconds
 from rag_lab.report.figures import Picture
 from rag_lab.report.run import Run
 from rag_lab.report.sheet import Sheet
@@ -93,19 +92,22 @@ def _detectors(curve: Mapping[str, Any]) -> Sheet:
             rows.append(
                 [
                     f"▸ {variant}" if variant == curve["chosen"] else variant,
-                    f"{place}, {one['queries']:,}",
+                    place,
                     _spanned(one["accuracy"], wording.score),
                     _spanned(one["macro_f1"], wording.score),
                     wording.score(one["calibration_error"]),
                     *held,
                 ]
             )
+    chosen = curve["variants"][curve["chosen"]]["quality"]
+    asked = {place: f"{one['queries']:,}" for place, one in chosen.items()}
+    hard = f" Hard: {asked['hard']} questions to the literature, by topic." if "hard" in asked else ""
     return Sheet(
         "Detectors",
-        "Easy: all test queries. Hard: questions to the literature, by topic. Calibration: expected error of "
+        f"Easy: all {asked['easy']} test queries.{hard} Calibration: expected error of "
         f"confidence. The last three: told that {curve['asked_precision']:.0%} of its answers must be right, a "
         "detector holds back so many; precision and recall of holding back what would have been wrong.",
-        ["detector", "set", "accuracy", "macro-F1", "calibration", "held back", "precision", "recall"],
+        ["detector", "set", "accuracy", "macro-F1", "calib.", "held back", "precision", "recall"],
         rows,
         names=2,
     )
@@ -116,7 +118,7 @@ def _confusion(curve: Mapping[str, Any]) -> Sheet:
     heads, rows, shade = ["true domain"], [[domain] for domain in domains], [list[float]() for _ in domains]
     for place, one in places.items():
         silent = any(row[-1] for row in one["confusion"])
-        heads += [f"{place}: {domain}" for domain in domains] + [f"{place}: silent"] * silent
+        heads += [f"{place}\n{domain}" for domain in (*domains, *["silent"] * silent)]
         for number, counts in enumerate(one["confusion"]):
             kept = counts if silent else counts[:-1]
             rows[number] += [f"{count:,}" for count in kept]
@@ -137,8 +139,8 @@ def _batching(curve: Mapping[str, Any]) -> Sheet:
         rows.append(
             [
                 "one at a time" if size == "1" else size,
-                _spanned(rate, wording.number),
-                "" if speedup is None else _spanned(speedup, wording.number),
+                _spanned(rate),
+                "" if speedup is None else _spanned(speedup),
             ]
         )
     return Sheet(
@@ -182,7 +184,7 @@ def _effect(curve: Mapping[str, Any]) -> Sheet:
     rows = [
         [
             f"{level['noise']:.0%}",
-            *(_spanned(level[name], wording.number) for name in ("without", "filtered", "saved")),
+            *(_spanned(level[name]) for name in ("without", "filtered", "saved")),
             _share(level["precision"]),
             _share(level["recall"]),
             _share(level["noise_share"]),
@@ -195,14 +197,21 @@ def _effect(curve: Mapping[str, Any]) -> Sheet:
         f"Cumulative regret, summed over domains, after {curve['queries_per_domain']:,} queries of each: mean of "
         f"{curve['seeds']:,} seeds with 95% intervals, what is saved paired by seed. Precision and recall of "
         "dropping noise; the share of noise in what is said, and in what is believed.",
-        ["dishonest users", "without", "with", "saved", "precision", "recall", "noise said", "believed"],
+        ["dishonest", "without", "with", "saved", "precision", "recall", "noise\nsaid", "noise\nbelieved"],
         rows,
     )
 
 
-def _spanned(found: Sequence[float], write: Any = milliseconds) -> str:
+def _spanned(found: Sequence[float], write: Callable[[float], str] | None = None) -> str:
     value, low, high = found
+    write = write or _three
     return f"{write(value)} [{write(low)}, {write(high)}]"
+
+
+def _three(value: float) -> str:
+    """Three significant digits, three places at most: intervals must fit into a column."""
+    digits = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def _share(value: float | None) -> str:

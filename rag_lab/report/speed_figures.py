@@ -11,7 +11,6 @@ from typing import Any
 import plotly.graph_objects as go
 
 from rag_lab.report import panels
-from rag_lab.report.benchmark import milliseconds
 from rag_lab.report.figures import Picture
 from rag_lab.report.panels import Grid, Panel
 from rag_lab.report.run import Run
@@ -19,12 +18,12 @@ from rag_lab.report.style import NEUTRAL, TREATMENT, Style, styles
 
 # In the order in which an answer passes them.
 STAGES = {
-    "l2": "embed and detect (l2)",
-    "l4": "choose and learn (l4)",
-    "l1": "search (l1)",
-    "l3": "answer (l3)",
-    "filter": "judge feedback (filter)",
-    "e2e": "end to end (e2e)",
+    "l2": "l2 embed, detect",
+    "l4": "l4 choose, learn",
+    "l1": "l1 search",
+    "l3": "l3 answer",
+    "filter": "filter feedback",
+    "e2e": "e2e end to end",
 }
 SHARES = {"p50": "circle", "p95": "square", "p99": "diamond"}
 PLAIN = Style("#0072b2", "circle", "solid")  # of a run with a single pipeline, and of what has no treatment
@@ -52,7 +51,7 @@ def profile(run: Run) -> Picture:
                     mode="markers",
                     name=name,
                     marker={"symbol": symbol, "size": 8, "color": style.colour, "opacity": 1 - 0.2 * number},
-                    customdata=[f"{milliseconds(low)}–{milliseconds(high)}" for _, low, high in found],
+                    customdata=[f"{low:.3g}–{high:.3g}" for _, low, high in found],
                     hovertemplate=f"{name}: %{{x:.3g}} ms, 95% %{{customdata}}<extra></extra>",
                     **panels.on(0),
                 )

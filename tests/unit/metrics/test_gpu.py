@@ -1,4 +1,4 @@
-"""What the machine does while something is measured: real samples here, and a stand-in for NVML where it is not."""
+"""What the machine does while something is measured: real samples here, a stand-in for NVML where needed."""
 
 from __future__ import annotations
 
