@@ -27,7 +27,7 @@ STAGES = {
 }
 SHARES = {"p50": "circle", "p95": "square", "p99": "diamond"}
 PLAIN = Style("#0072b2", "circle", "solid")  # of a run with a single pipeline, and of what has no treatment
-APART = 0.36  # rows of one stage's pipelines, in rows
+APART, STEP = 0.42, 0.11  # in rows: between a stage's pipelines, and between the percentiles of one
 
 
 def profile(run: Run) -> Picture:
@@ -46,17 +46,17 @@ def profile(run: Run) -> Picture:
             figure.add_trace(
                 go.Scatter(
                     x=[value for value, _, _ in found],
-                    y=[row + shift for row in range(len(found))],
+                    y=[row + shift + STEP * (number - 1) for row in range(len(found))],
                     error_x=_bars(found),
                     mode="markers",
                     name=name,
-                    marker={"symbol": symbol, "size": 8, "color": style.colour, "opacity": 1 - 0.2 * number},
+                    marker={"symbol": symbol, "size": 8, "color": style.colour},
                     customdata=[f"{low:.3g}–{high:.3g}" for _, low, high in found],
                     hovertemplate=f"{name}: %{{x:.3g}} ms, 95% %{{customdata}}<extra></extra>",
                     **panels.on(0),
                 )
             )
-    grid = Grid([Panel(None, 46 * len(STAGES), "milliseconds, logarithmic scale", "")], [[0]])
+    grid = Grid([Panel(None, 56 * len(STAGES), "milliseconds, logarithmic scale", "")], [[0]])
     narrow = grid.arrange(figure, legend=True)
     low, high = math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends)))
     ticks = [10.0**power for power in range(low, high + 1)]
