@@ -59,7 +59,8 @@ class Trace(NamedTuple):
     """Where the time of one answer went, in milliseconds. All members of a batch waited for the whole batch.
 
     l2: embedding and domain detection. l1: search. l3: the answer. l4: choosing α and learning from feedback.
-    filter: judging the feedback, apart from l4. e2e: from the call to its return.
+    filter: judging the feedback, apart from l4. e2e: all of it, from the question to the answer and from the
+    feedback to the policy's update; not what users take in between.
     """
 
     l1_ms: float

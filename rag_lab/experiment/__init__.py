@@ -146,8 +146,9 @@ def _info(job: Job, experiment: str, head: Mapping[str, Any], dataset: Dataset) 
 
 
 def _track(tracker: Tracker, findings: summary.Findings, job: Job) -> None:
-    """Hand the variants' metrics and the regret curves to the tracker."""
+    """Hand the variants' metrics, the verdicts and the regret curves to the tracker."""
     tracker.variants(findings.variants, findings.tags, findings.baseline)
+    tracker.tag({f"target.{row.id}": f"{row.verdict}: {row.why}".strip(": ") for row in findings.targets})
     regret = findings.curves.get("regret", {})
     for name, series in regret.get("variants", {}).items():
         tracker.curve(name, "bandit/regret_by_step", regret["step"], series["mean"])

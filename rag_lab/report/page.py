@@ -13,9 +13,10 @@ from html import escape
 from pathlib import Path
 
 from rag_lab.assets import atomic
-from rag_lab.report import arms, benchmark, figures, learning, shaken, tables, wording
+from rag_lab.report import arms, benchmark, figures, learning, shaken, sheet, speed, tables, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, Run
+from rag_lab.report.sheet import Sheet
 
 HERE = Path(__file__).parent
 SECTIONS = {
@@ -24,6 +25,9 @@ SECTIONS = {
     "differences": "Differences",
     "learning": "Learning",
     "shaken": "Robustness",
+    speed.LATENCY: "Latency",
+    speed.DETECTION: "Detection",
+    speed.FILTER: "Feedback filter",
     "targets": "Targets",
     "data": "Data",
     "again": "Reproduce",
@@ -51,6 +55,7 @@ def html(run: Run) -> str:
         _comparisons(run, shown),
         _learning(run, shown),
         _shaken(run, shown),
+        *(_speed(section, shown) for section in speed.sections(run)),
         _targets(run),
         _card(run),
         _reproduce(run),
@@ -139,7 +144,7 @@ def _notes(run: Run) -> str:
 
 
 def _results(run: Run, shown: list[Picture]) -> str:
-    if not run.variants:
+    if not any(RECALL in metrics for metrics in run.variants.values()):
         return ""
     lead = (
         "Scores of the test queries, with 95% intervals. The mean weighs every domain the same; underlined "
@@ -213,6 +218,11 @@ def _shaken(run: Run, shown: list[Picture]) -> str:
     if logged := shaken.off_policy(run):
         drawn += f"<h3>Off-policy: what a log says of others</h3>{logged}"
     return f'<section id="shaken"><h2>Robustness</h2>{drawn}</section>\n' if drawn else ""
+
+
+def _speed(section: speed.Section, shown: list[Picture]) -> str:
+    parts = (sheet.html(part) if isinstance(part, Sheet) else _figure(part, shown) for part in section.parts)
+    return f'<section id="{section.name}"><h2>{section.title}</h2>{"".join(parts)}</section>\n'
 
 
 def _targets(run: Run) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rag_lab.report import benchmark, wording
+from rag_lab.report import benchmark, sheet, speed, wording
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, USD, Run
 from rag_lab.report.style import action_set
 
@@ -40,7 +40,7 @@ def show(run: Run, console: Console) -> None:
     """Print the run. Metrics are shares in [0, 1] on the test split; missing ones read "not measured"."""
     width = min(WIDTH, console.width)
     parts: list[RenderableType] = [_data(run)]
-    if run.variants:
+    if any(RECALL in metrics for metrics in run.variants.values()):
         table = _variants(run, run.domains)
         if console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum <= width:
             parts += ["", table]
@@ -58,6 +58,7 @@ def show(run: Run, console: Console) -> None:
         ]
     if "benchmark" in run.curves:
         parts += ["", benchmark.table(run.curves["benchmark"])]
+    parts += [part for section in speed.sections(run) for one in section.sheets for part in ("", sheet.rich(one))]
     parts += _targets(run)
     if run.summary["status"] == "failed":
         parts += ["", Text(wording.verdict(run), style="bold red")]
