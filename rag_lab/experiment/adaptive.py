@@ -216,10 +216,13 @@ class Adaptive(NamedTuple):
         materials: Mapping[str, tuning.Material],
         search: study.Search,
     ) -> dict[str, float]:
-        """What each policy that may be under test is worth on train queries that it has not learned from."""
+        """What each policy that may be under test is worth on train queries that it has not learned from.
+
+        A policy that was asked for by name is under test on the first of its action sets: there is nothing to choose.
+        """
+        if len(tested) == 1:
+            return {f"{tested[0].name}{suffix(tested[0].policy.actions[0])}": 0.0}
         pairs = [(one, action_set) for one in tested for action_set in one.policy.actions]
-        if len(pairs) == 1:
-            return {f"{pairs[0][0].name}{suffix(pairs[0][1])}": 0.0}
         out = {}
         for one, action_set in pairs:
             policy = settle(one, action_set)[0].policy
