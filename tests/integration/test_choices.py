@@ -63,7 +63,7 @@ def test_settings_other_than_the_standing_ones_get_a_name_of_their_own(little_ru
         "experiment.ranking_depth=10",
     )  # fmt: skip
     names = {"thompson_custom", "thompson_custom_true_domain", "thompson", "thompson_true_domain", "static"}
-    assert set(rows(done).variant) == names
+    assert set(rows(done).variant) == names | {f"{name}_rich" for name in names if name != "static"}
     assert {row["treatment"] for row in done.summary["comparisons"]} == {"thompson_custom"}
     taken = parquet.read_table(done.folder / "decisions.parquet").to_pandas()
     assert set(taken.policy) == {"thompson_custom"} and set(taken.seed) == {0, 1, 2}
@@ -82,7 +82,9 @@ def test_without_a_detector_no_domain_is_detected(little_run: LittleRun) -> None
 
 def test_without_a_tracker_the_folder_is_all(little_run: LittleRun) -> None:
     done = little_run("alone", "policy=static", "policy.alpha=0.3", "references=[]")
-    assert {path.name for path in (done.cwd / "runs").iterdir()} <= {".cache", "latest", "studies.db", "week2"}
+    assert {path.name for path in (done.cwd / "runs").iterdir()} <= {
+        *(".cache", "latest", "studies.db", "studies.lock", "week2"),
+    }
     assert "MLflow" not in done.stdout
     assert done.summary["run_id"] in done.stdout
 
