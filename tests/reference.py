@@ -127,9 +127,7 @@ def rm3(
 
 def bm25_of_weights(weights: Mapping[str, float], passages: Sequence[Mapping[str, int]]) -> np.ndarray:
     """[passages] BM25 where each word's part counts by its weight."""
-    return sum(
-        (weight * bm25_of_words([word], passages) for word, weight in weights.items()), np.zeros(len(passages))
-    )
+    return sum((weight * bm25_of_words([word], passages) for word, weight in weights.items()), np.zeros(len(passages)))
 
 
 def search(
@@ -410,9 +408,7 @@ def token_vectors(tokens: Sequence[int], tensors: Mapping[str, np.ndarray], head
     x = tensors["embeddings.word_embeddings.weight"].astype(np.float64)[list(tokens)]
     x = x + tensors["embeddings.position_embeddings.weight"][: len(tokens)]
     x = layer_norm(x + tensors["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
-    for layer in itertools.takewhile(
-        lambda n: f"encoder.layer.{n}.output.dense.bias" in tensors, itertools.count()
-    ):
+    for layer in itertools.takewhile(lambda n: f"encoder.layer.{n}.output.dense.bias" in tensors, itertools.count()):
         name = f"encoder.layer.{layer}"
         q, k, v = (dense(x, f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
         width = x.shape[1] // heads
