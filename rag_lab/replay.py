@@ -15,6 +15,8 @@ of a batch, N = T / B batches, K checkpoints.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,7 +30,7 @@ from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Shown
 from rag_lab.l4_feedback.policy import Context, Policy, State
 
 PURPOSE = 1  # sets these keys apart from those that resampling draws from the same seed
-BLOCK_NUMBERS = 1 << 26  # random numbers and beliefs that a block of seeds may hold: 256 MB
+BLOCK_NUMBERS = 1 << 26  # random numbers and beliefs that the blocks at work may hold: 256 MB
 PROBED = 200  # queries of each domain on which greedy choices are valued
 CHECKPOINTS = 25  # at which a contextual policy's greedy choices are valued, at most
 
@@ -216,16 +218,21 @@ def play(
     batches = rounds // every
     drawn = jax.eval_shape(lambda: policy.chance(key, state, (batches // parts(batches), plan.batch)))
     numbers = sum(leaf.size for leaf in jax.tree.leaves((drawn, state))) + stream.shape[1] * (domains + 4)
-    block = max(1, min(len(stream), BLOCK_NUMBERS // numbers))
+    workers = (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+    block = max(1, min(-(-len(stream) // workers), BLOCK_NUMBERS // workers // numbers))
     block = -(-len(stream) // -(-len(stream) // block))  # of equal size, so that one program serves all
-    found = []
-    for start in range(0, len(stream), block):
+
+    def run(start: int) -> Any:
         part = stream[start : start + block]
         missing = block - len(part)
         padded = np.pad(part, ((0, missing), (0, 0)), mode="edge") if missing else part
         which = jnp.arange(start, start + block)
         one = _play(plan, key, which, state, jnp.asarray(padded), baked, jnp.asarray(probed), channel.given)
-        found.append(jax.tree.map(lambda x, real=block - missing: np.asarray(x)[:real], one))
+        return jax.tree.map(lambda x: np.asarray(x)[: len(part)], one)
+
+    # A scan of small steps keeps one core of a processor busy: as many blocks of seeds run at once as there are cores.
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(run, range(0, len(stream), block)))
     end, heard, action, greedy, taken, value = jax.tree.map(lambda *x: np.concatenate(x), *found)
 
     def along(x: Any) -> Any:
