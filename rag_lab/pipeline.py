@@ -67,7 +67,7 @@ class Pipeline:
         self.stages, self.setting = stages, setting
         self.state: State = stages.policy.init(setting)
         self._key = jax.random.key(seed)
-        self._encode = jax.jit(stages.live.encode)
+        self._encode = jax.jit(stages.live.encode, compiler_options=dict(stages.live.options))
         self._act = jax.jit(jax.vmap(stages.policy.act, in_axes=(0, None, 0)))
         self._update = jax.jit(stages.policy.update)
         self._window: FeedbackBatch | None = None
