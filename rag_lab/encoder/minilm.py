@@ -182,9 +182,7 @@ class MiniLM:
         )
         return np.concatenate(list(self._run(parts, progress)))
 
-    def _run(
-        self, parts: Iterable[Tokens], progress: ProgressFactory
-    ) -> Iterator[Float[np.ndarray, "filled 384"]]:
+    def _run(self, parts: Iterable[Tokens], progress: ProgressFactory) -> Iterator[Float[np.ndarray, "filled 384"]]:
         """The vectors of each batch, of its texts alone."""
         if self._program is None:
             self._program = partial(jax.jit(_encode, compiler_options=compiler.options()), self.weights(progress))

@@ -119,9 +119,7 @@ class Contest:
                 "not installed; it brings PyTorch: pip install sentence-transformers"
             )
         else:
-            self._peers["sentence_transformers"] = encoder_peers.sentence_transformers(
-                progress, benchmark.threads()
-            )
+            self._peers["sentence_transformers"] = encoder_peers.sentence_transformers(progress, benchmark.threads())
 
     def of_ids(self, ids: Int[np.ndarray, "B T"]) -> Cell:
         """The cell of rows without padding."""

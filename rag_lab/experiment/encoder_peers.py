@@ -108,8 +108,7 @@ def quickest(ways: Sequence[Way]) -> Way:
 def onnx_runtime(weights: Transformer, threads: int) -> dict[str, Spread]:
     """ONNX Runtime: one session with all threads, or one thread for each batch."""
     one, every = (
-        onnx_session.start(weights, heads=minilm.HEADS, epsilon=minilm.EPSILON, threads=count)
-        for count in (1, threads)
+        onnx_session.start(weights, heads=minilm.HEADS, epsilon=minilm.EPSILON, threads=count) for count in (1, threads)
     )
     pool = ThreadPoolExecutor(threads)
     return {

@@ -33,9 +33,7 @@ Read = Callable[[Any, Tokens], Float[Array, "B C"]]
 def compiled(live: Live, score: Score) -> Read:
     """Encode and score in one program."""
 
-    def read(
-        weights: Any, parameters: Any, ids: Int[Array, "B T"], real: Bool[Array, "B T"]
-    ) -> Float[Array, "B C"]:
+    def read(weights: Any, parameters: Any, ids: Int[Array, "B T"], real: Bool[Array, "B T"]) -> Float[Array, "B C"]:
         return score(parameters, live.encode(weights, ids, real))
 
     program = jax.jit(read, compiler_options=dict(live.options))

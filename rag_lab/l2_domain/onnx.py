@@ -14,11 +14,14 @@ from rag_lab.encoder import onnx_session
 from rag_lab.encoder.live import Live
 from rag_lab.encoder.minilm import EPSILON, HEADS
 from rag_lab.errors import ConfigError
+from rag_lab.kernels.transformer import Transformer
 from rag_lab.l2_domain.embedded import CENTROID, Embedded, Read, Score
 
 
 def by_onnx(live: Live, score: Score, threads: int) -> Read:
-    """Encode by ONNX Runtime, then score."""
+    """Encode by ONNX Runtime, then score. ConfigError where the encoder is another than MiniLM."""
+    if not isinstance(live.weights, Transformer):
+        raise ConfigError("detector=onnx executes MiniLM alone; give encoder=minilm, or detector=batched")
     session = onnx_session.start(live.weights, heads=HEADS, epsilon=EPSILON, threads=threads)
     scored = jax.jit(score)
     return lambda parameters, tokens: scored(parameters, session(tokens.ids, tokens.real))

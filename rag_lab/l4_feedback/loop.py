@@ -94,11 +94,11 @@ def play(
     noise: the share of users that are not honest. ConfigError where a batch does not divide the stream, or
     there are more readers than users.
     """
+    # A policy's state has one σ for all places; here each place's arms are taken apart with theirs.
+    state = state._replace(reward_sd=jnp.broadcast_to(state.reward_sd, (state.mean.shape[0],)))
     steps = stream.shape[1]
     if steps % setup.batch:
-        raise ConfigError(
-            f"a stream of {steps} queries in batches of {setup.batch}; choose a batch that divides it"
-        )
+        raise ConfigError(f"a stream of {steps} queries in batches of {setup.batch}; choose a batch that divides it")
     if not 1 <= setup.readers <= setup.crowd:
         raise ConfigError(f"{setup.readers} readers out of {setup.crowd} users; choose from 1 to all of them")
     given = (

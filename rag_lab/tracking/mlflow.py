@@ -83,9 +83,7 @@ class MlflowTracker:
             for variant, values in metrics.items():
                 child = self._child(client, variant)
                 _log_metrics(client, child, [(name, value, 0) for name, value in values.items()])
-                _log_tags(
-                    client, child, {**tags.get(variant, {}), **({} if variant == baseline else held_against)}
-                )
+                _log_tags(client, child, {**tags.get(variant, {}), **({} if variant == baseline else held_against)})
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:
         """Record a metric of one variant over steps, thinned evenly to `curve_points`, ends kept."""
@@ -94,6 +92,11 @@ class MlflowTracker:
         with self._connected() as client:
             child = self._child(client, variant)
             _log_metrics(client, child, [(metric, float(values[n]), int(steps[n])) for n in kept])
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags on the run itself."""
+        with self._connected() as client:
+            _log_tags(client, str(self._run_id), tags)
 
     def finish(self, metrics: Mapping[str, float], artifacts: Path, status: Status) -> None:
         """Record the run's own metrics and the small files of its folder; close it and its children."""

@@ -83,9 +83,7 @@ class _Crew:
                 raise RagLabError(f"a filter worker failed in '{step}': {result}")
         return [result for _, result in answers]
 
-    def share(
-        self, what: str, items: int, fields: dict[str, tuple[str, tuple[int, ...]]]
-    ) -> dict[str, np.ndarray]:
+    def share(self, what: str, items: int, fields: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, np.ndarray]:
         """Arrays that all see: those of before where they are the same, else new ones."""
         arena = self.arenas.get(what)
         if arena is None or arena.layout.fields != fields:
@@ -136,9 +134,7 @@ class Pool:
                     self._stop()  # whatever happened, workers may be in the middle of a step
                     if not isinstance(error, _Lost):
                         raise
-        raise RagLabError(
-            "filter workers died twice over one batch; is there enough memory? use filter=vectorized"
-        )
+        raise RagLabError("filter workers died twice over one batch; is there enough memory? use filter=vectorized")
 
     def close(self) -> None:
         """End the processes and give the memory back; a second time does nothing."""
@@ -179,15 +175,23 @@ class Pool:
         table = crew.share("tables", count, rows)
         crew.do("by_query")
         table["packed"][:] = table["by_query"].sum(axis=0)
-        means = sum(crew.do("compare", sizes.groups))
-        crew.do("by_user", tables.chance(means))
-        blame = table["by_user"].sum(axis=0)
-        table["reliable"][:] = tables.reliability(blame, int(means.sum()), self.settings)
+        table["reliable"][:] = first = self._reliability(crew, table, "judged", None)
         crew.do("trust")
+        crew.do("distrusted")
         table["packed"][:] -= table["by_query"].sum(axis=0)
+        table["reliable"][:] = self._reliability(crew, table, "trusted", first)
+        crew.do("trust")
         differences = sum(crew.do("differ", sizes.groups))
         crew.do("decide", tables.outliers(differences, self.settings))
         return as_filtered(columns["weight"][:count].copy(), columns["reason"][:count].copy())
+
+    def _reliability(
+        self, crew: _Crew, table: dict[str, np.ndarray], counted: str, before: np.ndarray | None
+    ) -> np.ndarray:
+        """Each user's, from a comparison with the others among the `counted`."""
+        crew.do("compare", counted)
+        crew.do("by_user")
+        return tables.reliability(table["by_user"].sum(axis=0), before, self.settings)
 
 
 def _bucket(size: int, least: int) -> int:
