@@ -13,7 +13,10 @@ import numpy as np
 from jaxtyping import Int
 from omegaconf import OmegaConf
 
-from rag_lab import config, wiring
+from rag_lab import bake, config, wiring
+from rag_lab.cache.layering import Cache, Nothing
+from rag_lab.cache.recall import Names, Recall
+from rag_lab.data.fingerprint import fingerprint
 from rag_lab.encoder.live import Live
 from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import Lab
@@ -32,12 +35,15 @@ Nodes = Mapping[str, Mapping[str, Any]]  # a configuration node for each of GROU
 
 
 class Materials(NamedTuple):
-    """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with."""
+    """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with; names:
+    what decides remembered values, but for the generator.
+    """
 
     live: Live
     train: Labelled
     indexes: dict[str, Index]
     setting: Setting
+    names: Names
 
 
 def frozen() -> dict[str, str]:
@@ -72,7 +78,9 @@ def check(lab: Lab, nodes: Nodes) -> None:
     if wiring.build(nodes["generator"], "generator") is None:
         raise ConfigError("generator=none: a live pipeline answers; give generator=lead")
     if nodes["cache"] != standing("none", group="cache"):
-        raise ConfigError(f"cache={lab.choices['cache']}: this pipeline remembers nothing yet; give cache=none")
+        raise ConfigError(
+            f"cache={lab.choices['cache']}: +experiment=week3 measures what remembering brings; give cache=none here"
+        )
     policy = wiring.build(nodes["policy"], "policy")
     if not isinstance(policy, Policy) or policy.contextual or ACTIONS not in policy.actions:
         raise ConfigError(
@@ -108,7 +116,24 @@ def materials(lab: Lab) -> Materials:
     passages = [[passage.indexed_text for passage in one.passages] for one in lab.dataset.collections]
     train_queries = Labelled(texts, np.concatenate(vectors), np.array(domain), passages)
     live: Live = lab.encoder.live(lab.progress)  # type: ignore[attr-defined]  # `check` has seen to it
-    return Materials(live, train_queries, indexes, setting(lab))
+    return Materials(live, train_queries, indexes, setting(lab), names_of(lab))
+
+
+def names_of(lab: Lab) -> Names:
+    """What decides remembered values: everything that the baked arrays' names hold, by part."""
+    collections = lab.dataset.collections
+    return Names(
+        encoder=" ".join(dict.fromkeys(lab.encoder.identity(one) for one in collections)),
+        indexes={
+            # Ties are broken by the order of passages, which a fingerprint leaves out.
+            one.domain: bake.identity(
+                fingerprint([one]), lab.encoder.identity(one), repr([passage.id for passage in one.passages])
+            )
+            for one in collections
+        },
+        retriever={"retriever": repr(lab.retriever)},
+        generator={},
+    )
 
 
 def _judged(collection: Collection, query: Query) -> bool:
@@ -116,9 +141,12 @@ def _judged(collection: Collection, query: Query) -> bool:
     return any(grade > 0 for grade in collection.qrels.get(query.id, {}).values())
 
 
-def stages(given: Materials, nodes: Nodes, window: int) -> Stages:
-    """The stages of one pipeline. window: latest items of feedback that its filter judges together."""
-    built = {group: wiring.build(one, group) for group, one in nodes.items()}
+def stages(given: Materials, nodes: Nodes, window: int, cache: Cache | Nothing | None = None) -> Stages:
+    """The stages of one pipeline. window: latest items of feedback that its filter judges together; cache: open,
+    closed by whoever opened it; without one nothing is remembered.
+    """
+    built = {group: wiring.build(one, group) for group, one in nodes.items() if group != "cache"}
+    names = given.names._replace(generator=nodes["generator"])
     return Stages(
         live=given.live,
         detector=built["detector"].fit(given.train, given.live),
@@ -126,6 +154,7 @@ def stages(given: Materials, nodes: Nodes, window: int) -> Stages:
         generator=built["generator"],
         filter=built["filter"],
         indexes=given.indexes,
+        recall=Recall(cache or Nothing(), names, built["router"].passages),
         shown=built["router"].passages,
         window=window,
     )

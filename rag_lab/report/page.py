@@ -28,6 +28,7 @@ SECTIONS = {
     speed.LATENCY: "Latency",
     speed.DETECTION: "Detection",
     speed.FILTER: "Feedback filter",
+    speed.CACHE: "Cache",
     "targets": "Targets",
     "data": "Data",
     "again": "Reproduce",
