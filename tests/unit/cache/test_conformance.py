@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -408,11 +410,18 @@ def test_the_environment_s_address_wins_and_its_password_is_not_shown(
     assert len(notes) == 1 and str(valkey.port) in notes[0] and "secret" not in notes[0]
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder of the test's own whose path is short: a socket's may have 107 characters, and pytest's are long."""
+    with tempfile.TemporaryDirectory(prefix="c") as folder:
+        yield Path(folder)
+
+
 def test_the_run_s_own_server_ends_with_the_run_and_so_do_those_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program("valkey")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(short_path))
     opener = embedded.build(namespace="n", layers=LAYERING, max_bytes=1 << 22, guard=GUARD)
     orphan = embedded.start(1 << 22, GUARD)
     folder = orphan.process.data_dir
@@ -420,8 +429,8 @@ def test_the_run_s_own_server_ends_with_the_run_and_so_do_those_left_behind(
     folder.rename(left)
     with opener.open() as cache:
         process = cache.store.process
-        assert process.is_running() and [one.name for one in tmp_path.iterdir()] == [process.data_dir.name]
-    assert list(tmp_path.iterdir()) == []
+        assert process.is_running() and [one.name for one in short_path.iterdir()] == [process.data_dir.name]
+    assert list(short_path.iterdir()) == []
     orphan.process._process.wait(10)
     orphan.close()
 
