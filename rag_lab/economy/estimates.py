@@ -18,7 +18,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rag_lab.economy.outcomes import Outcomes
-from rag_lab.errors import DataError
 
 COST, QUALITY, DIVERSITY = range(3)
 
@@ -35,14 +34,15 @@ class Beliefs(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """A fitted model: float32 arrays, a pytree.
+    """A fitted model: float32 arrays.
 
-    center, scale: of each feature on train. mean: of each context, the last over all domains. weight: the
-    observations that a context's mean stands on, the prior's included. variance: of one answer's objectives about
-    their estimate. slopes: what a standardised feature adds. spread: the slopes' covariance, in units of variance.
+    center: each context's mean of every feature, the last over all domains; scale: of each feature. mean: each
+    context's objectives. weight: the observations that they stand on, the prior's included. variance: of one
+    answer's objectives about their estimate. slopes: what a standardised feature adds. spread: the slopes'
+    covariance, in units of the variance.
     """
 
-    center: Float[Array, " F"]
+    center: Float[Array, "C F"]
     scale: Float[Array, " F"]
     mean: Float[Array, "C A M"]
     weight: Float[Array, " C"]
@@ -59,35 +59,43 @@ def objectives(outcomes: Outcomes) -> Float[np.ndarray, "Q A M"]:
 def fit(
     outcomes: Outcomes, context: Int[np.ndarray, " Q"], contexts: int, *, strength: float, ridge: float
 ) -> Estimates:
-    """Learn from train queries; those with a score missing for any action are left out.
+    """Learn from train queries that have every score; `context` is each query's.
 
     strength: observations that the mean over all domains is worth in a domain; ridge: the penalty on squared
-    slopes, in observations. DataError where no query is left.
+    slopes, in observations. Both above 0.
     """
     values = objectives(outcomes).astype(np.float64)
-    whole = np.isfinite(values).all(axis=(1, 2))
-    if not whole.any():
-        raise DataError("no train query has a score for every action, so nothing can be estimated from them")
-    values, context, features = values[whole], context[whole], outcomes.features[whole].astype(np.float64)
-    center, scale = features.mean(axis=0), features.std(axis=0)
+    features = outcomes.features.astype(np.float64)
+    scale = features.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
 
-    count = np.bincount(context, minlength=contexts).astype(np.float64)
-    count[-1] = 0  # the unknown domain's queries tell of all domains alike
-    sums = np.zeros((contexts, *values.shape[1:]))
-    np.add.at(sums, context, values)
-    pooled = values.mean(axis=0)
-    mean = (np.where(count[:, None, None] > 0, sums, 0) + strength * pooled) / (count + strength)[:, None, None]
-
-    design = (features - center) / scale
-    left = values - mean[context]
-    centered = design - _means(design, context, contexts)[context]
-    spread = np.linalg.inv(centered.T @ centered + ridge * np.eye(design.shape[1]))
-    slopes = np.einsum("fg,qg,qam->fam", spread, centered, left)
-    residual = left - np.einsum("qf,fam->qam", centered, slopes)
-    freedom = max(len(values) - contexts + 1 - design.shape[1], 1)
-    variance = (residual**2).sum(axis=0) / freedom
-    weight = count + strength
+    pooled, typical = values.mean(axis=0), features.mean(axis=0)
+    mean, center = np.tile(pooled, (contexts, 1, 1)), np.tile(typical, (contexts, 1))
+    weight = np.full(contexts, float(strength))
     weight[-1] = len(values)
-    arrays = (center, scale, mean, weight, variance, slopes, spread)
+    for one in np.unique(context[context < contexts - 1]):
+        own = context == one
+        weight[one] = own.sum() + strength
+        mean[one] = (values[own].sum(axis=0) + strength * pooled) / weight[one]
+        center[one] = features[own].mean(axis=0)
+
+    design = (features - center[context]) / scale
+    left = values - mean[context]
+    spread = np.linalg.inv(design.T @ design + ridge * np.eye(design.shape[1]))
+    slopes = np.einsum("fg,qg,qam->fam", spread, design, left, optimize=True)
+    residual = left - np.einsum("qf,fam->qam", design, slopes)
+    arrays = (center, scale, mean, weight, residual.var(axis=0), slopes, spread)
     return Estimates(*(jnp.asarray(array, jnp.float32) for array in arrays))
+
+
+def predict(estimates: Estimates, context: Int[Array, ""], features: Float[Array, " F"]) -> Beliefs:
+    """What one query's actions are believed to do."""
+    moved = (features - estimates.center[context]) / estimates.scale
+    mean = estimates.mean[context] + jnp.einsum("f,fam->am", moved, estimates.slopes)
+    doubt = 1 / estimates.weight[context] + moved @ estimates.spread @ moved
+    return Beliefs(mean, jnp.sqrt(estimates.variance * doubt))
+
+
+def typical(estimates: Estimates, context: int) -> Beliefs:
+    """What the actions are believed to do on a domain's typical query."""
+    return predict(estimates, jnp.int32(context), estimates.center[context])

@@ -1,9 +1,9 @@
 """The non-dominated points of one large set, on the host.
 
 moocore is called where it is installed (extra `peers`): its O(N log N) sweep is the quicker for one large set.
-Otherwise our own kernel goes through blocks: in lexicographic order only an earlier point can dominate a later one,
-so a block of points meets the front found so far and then itself, O(N · front). Many small sets at once are quicker
-by `vmap` over `kernels.pareto.nondominated`, which is what routing does.
+Otherwise our own kernel goes through blocks: in lexicographic order only an earlier point can dominate a later
+one, so a block of points meets the front found so far and then itself, O(N · front). Many small sets at once are
+quicker by `vmap` over `kernels.pareto.nondominated`, which is what routing does.
 
 Objectives are minimised (see `kernels.pareto`), and compared as float32. Shapes: N points, M objectives.
 """

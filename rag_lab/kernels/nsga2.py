@@ -94,12 +94,10 @@ def tournaments(key: Array, population: Population) -> Int[Array, " P"]:
 
 def crossover(key: Array, pair: Float[Array, "2 D"], operators: Operators) -> Float[Array, "2 D"]:
     """Two children around their parents, within [0, 1]; variables in which the parents agree stay as they are."""
-    whether, which, swap, spread = jax.random.split(key, 4)
-    shape = pair.shape[1:]
+    u, which, swap, whether = jax.random.uniform(key, (4, pair.shape[1]))
     low, high = pair.min(axis=0), pair.max(axis=0)
     distance = high - low
     power = operators.crossover_index + 1
-    u = jax.random.uniform(spread, shape)
 
     def reach(room: Float[Array, " D"]) -> Float[Array, " D"]:
         """The spread factor β on the side where a bound leaves so much room."""
@@ -108,22 +106,19 @@ def crossover(key: Array, pair: Float[Array, "2 D"], operators: Operators) -> Fl
 
     lower = (low + high - reach(low) * distance) / 2
     upper = (low + high + reach(1 - high) * distance) / 2
-    crossed = jnp.where(
-        jax.random.bernoulli(swap, shape=shape), jnp.stack([lower, upper]), jnp.stack([upper, lower])
-    )
-    touched = jax.random.bernoulli(which, CROSSED, shape) & jax.random.bernoulli(whether, operators.crossover)
+    crossed = jnp.where(swap < 0.5, jnp.stack([lower, upper]), jnp.stack([upper, lower]))
+    touched = (which < CROSSED) & (whether[0] < operators.crossover)
     return jnp.where(touched & (distance > 0), jnp.clip(crossed, 0, 1), pair)
 
 
 def mutation(key: Array, genes: Float[Array, " D"], operators: Operators) -> Float[Array, " D"]:
     """The individual with each variable moved by chance, within [0, 1]."""
-    which, how = jax.random.split(key)
-    u = jax.random.uniform(how, genes.shape)
+    u, which = jax.random.uniform(key, (2, *genes.shape))
     power = operators.mutation_index + 1
     down = (2 * u + (1 - 2 * u) * (1 - genes) ** power) ** (1 / power) - 1
     up = 1 - (2 * (1 - u) + (2 * u - 1) * genes**power) ** (1 / power)
     moved = jnp.clip(genes + jnp.where(u < 0.5, down, up), 0, 1)
-    return jnp.where(jax.random.bernoulli(which, operators.mutation, genes.shape), moved, genes)
+    return jnp.where(which < operators.mutation, moved, genes)
 
 
 def _ranked(genes: Float[Array, "P D"], objectives: Float[Array, "P M"]) -> Population:

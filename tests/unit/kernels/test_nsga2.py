@@ -40,6 +40,9 @@ def dtlz2(x: jax.Array) -> jax.Array:
     return (1 + g) * jnp.stack([sine(1 - x[0]) * sine(1 - x[1]), sine(1 - x[0]) * sine(x[1]), sine(x[0])])
 
 
+ADVANCE = jax.jit(partial(step, evaluate=dtlz2, operators=LIVELY))
+
+
 def volume(objectives: np.ndarray) -> float:
     points = np.asarray(objectives, np.float32)
     reference = np.full(points.shape[1], 1.1, np.float32)
@@ -109,7 +112,7 @@ def test_crossover_by_the_formula() -> None:
     pair, operators = jnp.array([[0.2] * 400, [0.6] * 400]), LIVELY._replace(mutation=0.0)
     key = jax.random.key(3)
     children = np.asarray(crossover(key, pair, operators), np.float64)
-    u = np.asarray(jax.random.uniform(jax.random.split(key, 4)[3], (400,)), np.float64)
+    u = np.asarray(jax.random.uniform(key, (4, 400)), np.float64)[0]
     touched = (children != np.asarray(pair)).any(axis=0)
     assert 150 < touched.sum() < 250  # half of the variables
     beta = np.where(u <= 1 / 1.875, u * 1.875, 1 / (2 - u * 1.875)) ** (1 / 3)
@@ -131,7 +134,7 @@ def test_mutation_by_the_formula() -> None:
     """From 0.3 with η = 2: by δ = (2u + (1 − 2u)·0.7³)^⅓ − 1 below, 1 − (2(1 − u) + (2u − 1)·0.3³)^⅓ above."""
     key, genes = jax.random.key(1), jnp.full(400, 0.3)
     moved = np.asarray(mutation(key, genes, LIVELY), np.float64)
-    u = np.asarray(jax.random.uniform(jax.random.split(key)[1], (400,)), np.float64)
+    u = np.asarray(jax.random.uniform(key, (2, 400)), np.float64)[0]
     down = np.cbrt(2 * u + (1 - 2 * u) * 0.7**3) - 1
     up = 1 - np.cbrt(2 * (1 - u) + (2 * u - 1) * 0.3**3)
     changed = moved != np.float64(np.float32(0.3))
@@ -155,20 +158,24 @@ def test_equal_parents_have_their_likeness_as_children() -> None:
 
 
 def test_the_best_of_every_objective_is_never_lost() -> None:
-    advance = jax.jit(partial(step, evaluate=dtlz2, operators=LIVELY))
     now = population(np.random.default_rng(1), 20, 5)
     for number in range(30):
         best = np.asarray(now.objectives.min(axis=0))
-        now = advance(jax.random.key(number), now)
+        now = ADVANCE(jax.random.key(number), now)
         assert (np.asarray(now.objectives.min(axis=0)) <= best).all()
         assert (np.diff(np.asarray(now.front)) >= 0).all()
 
 
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     random = np.random.default_rng(0)
-    examples = [(jax.random.key(n), population(random)) for n in range(3)]
+    examples = [(jax.random.key(n), population(random, 20, 5)) for n in range(3)]
     alike(tournaments, examples)
-    alike(jax.jit(partial(step, evaluate=dtlz2, operators=LIVELY)), examples)  # a second eagerly, ten seconds
     pairs = [(key, given.genes[:2]) for key, given in examples]
     alike(partial(crossover, operators=LIVELY), pairs)
     alike(partial(mutation, operators=LIVELY), [(key, pair[0]) for key, pair in pairs])
+    mapped = jax.vmap(ADVANCE)(
+        *jax.tree.map(lambda *each: jnp.stack(each), *examples)
+    )  # eagerly it takes a minute
+    for number, (key, given) in enumerate(examples):
+        for one, other in zip(mapped, ADVANCE(key, given), strict=True):
+            np.testing.assert_allclose(one[number], other, rtol=1e-5)
