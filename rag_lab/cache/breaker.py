@@ -1,6 +1,6 @@
-"""The circuit breaker: after failures in a row leave a server alone for a while, then ask with one call.
+"""The circuit breaker: leave a server that fails alone for a while, then ask with one call.
 
-Nygard 2007, "Release It!", chapter 5. closed → (failures in a row) → open → (after cooldown_s) → one probe: closed
+Nygard 2007, "Release It!", chapter 5. closed → (enough failures) → open → (after cooldown_s) → one probe: closed
 again if it succeeds, open for another cooldown_s if it fails.
 """
 
@@ -10,14 +10,19 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
+FORGIVEN = 0.1  # of a failure by each success: a server that fails more than one call in ten is left alone too
+
 
 class Breaker:
-    """Who may call. Every call that `allows` must end in `succeed` or `fail`. Safe for threads."""
+    """Who may call. failures: in a row, or so many more than are forgiven, until it opens.
+
+    Every call that `allows` must end in `succeed` or `fail`. Safe for threads.
+    """
 
     def __init__(self, failures: int, cooldown_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self.failures, self.cooldown_s, self._now = failures, cooldown_s, now
         self._lock = Lock()
-        self._failed, self._probe_at = 0, 0.0
+        self._failed, self._probe_at = 0.0, 0.0
 
     def allows(self) -> bool:
         """Whether to call now; of those that ask while it is open, one in each cooldown_s may."""
@@ -35,7 +40,8 @@ class Breaker:
         if not self._failed:
             return False
         with self._lock:
-            was_open, self._failed = self._failed >= self.failures, 0
+            was_open = self._failed >= self.failures
+            self._failed = 0.0 if was_open else max(0.0, self._failed - FORGIVEN)
             return was_open
 
     def fail(self) -> None:

