@@ -22,7 +22,7 @@ LIMIT_S = 20
 # As in conf/cache/, but that lives are not shortened at random, and that servers have more time to answer: a busy
 # machine that runs tests must not look like a bad server.
 LAYERING = Layering(Lifetimes(3600, 1800, 900), 60, 0.0, 0.0, 5.0, 2048)
-GUARD = Guard(300, 300, 3, 0.3, 64, 1 << 26)
+GUARD = Guard(300, 300, 3, 0.1, 64, 1 << 26)
 
 
 def valkey_program() -> str | None:

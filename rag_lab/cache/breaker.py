@@ -1,7 +1,8 @@
 """The circuit breaker: leave a server that fails alone for a while, then ask with one call.
 
-Nygard 2007, "Release It!", chapter 5. closed → (enough failures) → open → (after cooldown_s) → one probe: closed
-again if it succeeds, open for another cooldown_s if it fails.
+Nygard 2007, "Release It!", chapter 5. closed → (enough failures) → open → (after a while) → one probe: closed
+again if it succeeds, open for another while if it fails. A while is cooldown_s, or longer where failing takes
+long: waiting for probes takes at most a tenth of the time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from threading import Lock
 
 FORGIVEN = 0.1  # of a failure by each success: a server that fails more than one call in ten is left alone too
+SHARE = 0.1  # of the time that may be spent on waiting for probes
 
 
 class Breaker:
@@ -25,7 +27,7 @@ class Breaker:
         self._failed, self._probe_at = 0.0, 0.0
 
     def allows(self) -> bool:
-        """Whether to call now; of those that ask while it is open, one in each cooldown_s may."""
+        """Whether to call now; of those that ask while it is open, one may after each while."""
         if self._failed < self.failures:
             return True
         with self._lock:
@@ -44,8 +46,10 @@ class Breaker:
             self._failed = 0.0 if was_open else max(0.0, self._failed - FORGIVEN)
             return was_open
 
-    def fail(self) -> None:
-        """The call failed."""
+    def fail(self, took_s: float) -> bool:
+        """The call failed, after so long; whether it was the one that opened the breaker."""
         with self._lock:
+            was_open = self._failed >= self.failures
             self._failed += 1
-            self._probe_at = self._now() + self.cooldown_s
+            self._probe_at = self._now() + max(self.cooldown_s, took_s / SHARE)
+            return self._failed >= self.failures and not was_open

@@ -1,9 +1,9 @@
 """A server that may fail, with memory to fall back on: the run goes on, and says so once.
 
-Reading and writing have a circuit breaker each: a server that is full or read-only still serves what it has. What
-cannot be written is kept in memory, which is looked into for whatever the server does not have. When a server
-answers again it is used again; what was flushed meanwhile is flushed there first, so that nothing returns from the
-dead.
+One circuit breaker opens where the server cannot be reached, another where it refuses to be written, for it is
+full or read-only: it still serves what it has. What cannot be written is kept in memory, which is looked into for
+whatever the server does not have. When a server answers again it is used again; what was flushed meanwhile is
+flushed there first, so that nothing returns from the dead.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Guarded:
         self._server, self._name = server, name
         self._spare = Memory(guard.spare_bytes)
         self._slow_s = guard.patience.whole_s
-        self._reading = Breaker(guard.failures, guard.cooldown_s)
+        self._reaching = Breaker(guard.failures, guard.cooldown_s)
         self._writing = Breaker(guard.failures, guard.cooldown_s)
         self._lock = Lock()
         self._errors: Counter[str] = Counter()
@@ -65,7 +65,7 @@ class Guarded:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The server's values, and memory's where it has none."""
-        found = self._try(self._reading, keys[0], lambda: self._server.get_many(keys))
+        found = self._try(keys[0], lambda: self._server.get_many(keys))
         if found is None:
             return self._spare.get_many(keys)
         if len(self._spare):
@@ -87,14 +87,14 @@ class Guarded:
     def flush(self, pattern: bytes) -> int:
         """Forget all keys that match, in both places; on a server that cannot be reached, when it can again."""
         count = self._spare.flush(pattern)
-        flushed = self._try(self._writing, pattern, lambda: self._server.flush(pattern), many=True)
+        flushed = self._try(pattern, lambda: self._server.flush(pattern), writes=True, many=True)
         if flushed is None:
             self._unflushed[pattern] = None
         return count + (flushed or 0)
 
     def claim(self, keys: Sequence[bytes], token: bytes, hold_s: float) -> list[Claim]:
         """The server's claims; without a server this process need not wait for others."""
-        claims = self._try(self._writing, keys[0], lambda: self._server.claim(keys, token, hold_s))
+        claims = self._try(keys[0], lambda: self._server.claim(keys, token, hold_s), writes=True)
         if claims is None:
             return [Claim(True, value) for value in self.get_many(keys)]
         return claims
@@ -121,14 +121,14 @@ class Guarded:
             call()
             return True
 
-        return self._try(self._writing, key, done) is not None
+        return self._try(key, done, writes=True) is not None
 
     def _try(
-        self, breaker: Breaker, key: bytes, call: Callable[[], Result], *, many: bool = False
+        self, key: bytes, call: Callable[[], Result], *, writes: bool = False, many: bool = False
     ) -> Result | None:
-        """What the call returns; None where it fails, or the breaker is open. key: one of those that it is about;
+        """What the call returns; None where it fails, or a breaker is open. key: one of those that it is about;
         many: it takes many round trips, and may take its time."""
-        if not breaker.allows():
+        if (writes and not self._writing.allows()) or not self._reaching.allows():
             return None
         started = time.monotonic()
         try:
@@ -137,24 +137,26 @@ class Guarded:
                 self._unflushed.pop(pattern, None)
                 started = time.monotonic()
             result = call()
-        except (Unavailable, Refused) as failure:
-            self._fail(breaker, key, str(failure))
+        except Refused as failure:
+            self._fail(self._writing if writes else self._reaching, key, str(failure), started)
             return None
-        except BaseException:
-            breaker.fail()
-            raise
-        if not many and time.monotonic() - started > self._slow_s:  # each read came in time, but there were many
-            self._fail(breaker, key, "answers too slowly")
-        elif breaker.succeed():
+        except Unavailable as failure:
+            self._fail(self._reaching, key, str(failure), started)
+            return None
+        if not many and time.monotonic() - started > self._slow_s:  # each reply came in time, but there were many
+            self._fail(self._reaching, key, "it answers too slowly", started)
+        elif self._reaching.succeed():
             self._say(f"cache: {self._name} answers again and is used again")
+        if writes and self._writing.succeed():
+            self._say(f"cache: {self._name} can be written again")
         return result
 
-    def _fail(self, breaker: Breaker, key: bytes, why: str) -> None:
-        breaker.fail()
+    def _fail(self, breaker: Breaker, key: bytes, why: str, started: float) -> None:
         with self._lock:
             self._errors[layer_of(key)] += 1
-        kind = "reading" if breaker is self._reading else "writing"
-        self._say(f"cache: {kind} failed on {self._name} ({why}); the run goes on, remembering in memory", kind)
+        if breaker.fail(time.monotonic() - started):
+            trouble = "refuses to be written" if breaker is self._writing else "cannot be used"
+            self._say(f"cache: {self._name} {trouble} ({why}); the run goes on, remembering in memory", trouble)
 
     def _say(self, note: str, about: str = "") -> None:
         """Note it and log it, once for each thing that it is about."""

@@ -70,8 +70,8 @@ class Lab:
 
     def run(self, requests: int = 120) -> None:
         """Requests for a few questions over and over."""
-        for number in range(requests):
-            self.request(f"question {(self.asked + number) % QUESTIONS}")
+        for _ in range(requests):
+            self.request(f"question {self.asked % QUESTIONS}")
 
     def run_for(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -126,13 +126,13 @@ def test_killed_and_restarted(server: Server) -> None:
         assert keys_of(server) == 3 * QUESTIONS and lab.notes == ()
         server.kill()
         lab.run(400)
-        assert lab.errors > 0 and "reading failed" in lab.notes[0] and "in memory" in lab.notes[0]
+        assert lab.errors > 0 and "cannot be used" in lab.notes[0] and "in memory" in lab.notes[0]
         server.start()
         lab.run_until(lambda: any("answers again" in note for note in lab.notes))
         cache.flush()  # so that everything must be written again, and to the server
         lab.run_until(lambda: keys_of(server) == 3 * QUESTIONS)
         lab.check()
-        assert len(lab.notes) == len(set(lab.notes)) <= 3  # reading failed, writing failed, back again: once each
+        assert len(lab.notes) == len(set(lab.notes)) == 2  # gone, and back again: once each
 
 
 def test_what_was_remembered_in_memory_meanwhile_is_served_from_there(server: Server) -> None:
@@ -166,18 +166,18 @@ POLICIES = (
 def test_out_of_memory(server: Server, policy: str) -> None:
     with redis_py.Redis.from_url(server.url) as client:
         client.config_set("maxmemory-policy", policy)
-        client.config_set("maxmemory", client.info("memory")["used_memory"] + (1 << 18))
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + (1 << 17))
         with connect(server.url) as cache:
             lab = Lab(cache)
             lab.cache.snapshot()  # the server's evictions count from here
-            for number in range(300):
+            for number in range(150):
                 lab.request(f"question {number}")
                 lab.request(f"question {number}")
             lab.check()
             counts = cache.snapshot()
             if policy == "noeviction":
                 assert lab.errors > 0 and counts.server_evictions == 0 and "OutOfMemory" in lab.notes[0]
-                assert all(one.hits == 300 for one in counts.layers.values())  # what was refused is in memory
+                assert all(one.hits == 150 for one in counts.layers.values())  # what was refused is in memory
             else:
                 assert lab.errors == 0 and counts.server_evictions > 0 and lab.notes == ()
 
@@ -262,11 +262,6 @@ def test_what_was_flushed_while_nobody_answered_does_not_come_back(proxy: Proxy)
         proxy.reset_after = 0
         cache.flush("explanations")
         proxy.reset_after = -1
-        deadline = time.monotonic() + RECOVERY_S
-        while not any("again" in note for note in cache.snapshot().notes):
-            assert time.monotonic() < deadline
-            assert cache.explanations.ask(where, ["a"], lambda _: [Answer("new", ())]) == [Answer("new", ())]
-            time.sleep(0.05)
         assert cache.explanations.ask(where, ["a"], lambda _: [Answer("new", ())]) == [Answer("new", ())]
 
 

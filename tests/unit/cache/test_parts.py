@@ -78,13 +78,13 @@ def test_counters_lose_nothing_among_threads() -> None:
 def test_it_opens_after_failures_in_a_row_probes_once_and_closes() -> None:
     clock = Clock()
     breaker = Breaker(failures=3, cooldown_s=10, now=clock)
-    for _ in range(3):
+    for opens in (False, False, True):
         assert breaker.allows()
-        breaker.fail()
+        assert breaker.fail(0.1) is opens
     assert not breaker.allows()
     clock.now = 10.0
     assert breaker.allows() and not breaker.allows()  # one probe
-    breaker.fail()
+    breaker.fail(0.1)
     clock.now = 19.9
     assert not breaker.allows()
     clock.now = 20.0
@@ -96,7 +96,7 @@ def test_it_opens_after_failures_in_a_row_probes_once_and_closes() -> None:
 def test_successes_forgive_one_failure_in_ten(between: int, opens: bool) -> None:
     breaker = Breaker(failures=3, cooldown_s=10, now=Clock())
     for _ in range(50):
-        breaker.fail()
+        breaker.fail(0.1)
         if not breaker.allows():
             break
         for _ in range(between):
@@ -104,10 +104,20 @@ def test_successes_forgive_one_failure_in_ten(between: int, opens: bool) -> None
     assert breaker.allows() is not opens
 
 
+def test_where_failing_takes_long_probes_are_rarer() -> None:
+    clock = Clock()
+    breaker = Breaker(failures=1, cooldown_s=1, now=clock)
+    breaker.fail(0.6)
+    clock.now = 5.9
+    assert not breaker.allows()
+    clock.now = 6.0
+    assert breaker.allows()
+
+
 def test_a_probe_that_never_came_back_does_not_keep_it_open() -> None:
     clock = Clock()
     breaker = Breaker(failures=1, cooldown_s=10, now=clock)
-    breaker.fail()
+    breaker.fail(0.1)
     clock.now = 10.0
     assert breaker.allows()
     clock.now = 20.0
