@@ -1,10 +1,10 @@
 """How much one item of feedback is to be believed: its user's reliability, its attention, its position.
 
-Ratings are whole numbers of grains, 0 … V − 1. Reliability is Cohen's weighted kappa (1968, Psychological
-Bulletin 70(4)) of one user against the mean of others, shrunk towards a prior (empirical Bayes: Efron and
-Morris 1975, JASA 70), in whole-number arithmetic: exact on every device. Sums stay below 2³⁰.
+Ratings are whole numbers of grains. Reliability is a user's agreement with the mean of others, beyond what is
+expected by chance and shrunk towards a prior (empirical Bayes: Efron and Morris 1975, JASA 70), in whole-number
+arithmetic: exact on every device. Sums stay below 2³⁰.
 
-Shapes: V ratings. Units: seconds.
+Units: seconds.
 """
 
 from __future__ import annotations
@@ -21,19 +21,6 @@ def others_mean(total: Int[Array, ""], count: Int[Array, ""], own: Int[Array, ""
     some = jnp.maximum(count, 1)
     # lax.div rounds towards 0, as // does for what is not negative, at less than half its time.
     return jnp.where(count > 0, jax.lax.div(total - own + (some >> 1), some), 0)
-
-
-def chance(means: Int[Array, " V"]) -> Int[Array, " V"]:
-    """How far each rating is expected to lie from a mean drawn at random, halves up.
-
-    means: how often each mean occurs.
-    """
-    rating = jnp.arange(means.shape[0])
-    upto = jnp.cumsum(means)
-    sum_upto = jnp.cumsum(means * rating)
-    n, total = upto[-1], sum_upto[-1]
-    distance = rating * (2 * upto - n) + total - 2 * sum_upto
-    return (distance + n // 2) // jnp.maximum(n, 1)
 
 
 def reliability(

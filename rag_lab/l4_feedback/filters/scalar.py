@@ -14,6 +14,7 @@ import numpy as np
 
 from rag_lab.l4_feedback.feedback import (
     GRAIN,
+    HALF,
     MAX_AGE_S,
     MAX_DOMAINS,
     SCALE,
@@ -104,9 +105,11 @@ def _weigh(items: Sequence[Item], now: float, settings: Settings) -> tuple[list[
             seen.add(identity)
             judged[place] = item
 
-    reliability = _reliability(judged, settings)
-    trusted = {place: item for place, item in judged.items() if reliability[item.user] >= settings.trusted}
-    for place, reason in _outliers(trusted, settings).items():
+    first = _reliability(judged, _others(judged, judged), {}, settings)
+    means = _others(judged, _trusted(judged, first, settings))
+    reliability = _reliability(judged, means, first, settings)
+    compared = {place: item for place, item in _trusted(judged, reliability, settings).items() if place in means}
+    for place, reason in _outliers(compared, means, settings).items():
         reasons[place] = reason
 
     weights = [0.0] * len(items)
@@ -130,59 +133,53 @@ def _valid(item: Item, age: float, skew_s: float) -> bool:
     return numbers and ranges and known and age >= -skew_s
 
 
-def _others(items: Mapping[int, Item]) -> dict[int, int]:
-    """The mean rating of the others on an item's query, in grains; an item alone on its query is missing."""
+def _others(items: Mapping[int, Item], among: Mapping[int, Item]) -> dict[int, int]:
+    """The mean rating of the others among some on an item's query, in grains; without any it is missing."""
     total: Counter[int] = Counter()
     count: Counter[int] = Counter()
-    for item in items.values():
+    for item in among.values():
         total[item.query] += item.grains
         count[item.query] += 1
     means = {}
     for place, item in items.items():
-        others = count[item.query] - 1
+        own = place in among
+        others = count[item.query] - own
         if others:
-            means[place] = (total[item.query] - item.grains + others // 2) // others
+            means[place] = (total[item.query] - own * item.grains + others // 2) // others
     return means
 
 
-def _reliability(judged: Mapping[int, Item], settings: Settings) -> dict[int, int]:
-    """Each user's reliability in parts of SCALE."""
-    others = _others(judged)
-    by_domain: dict[int, Counter[int]] = defaultdict(Counter)
-    for place, mean in others.items():
-        by_domain[judged[place].domain][mean] += 1
-    chance: dict[tuple[int, int], int] = {}
+def _reliability(
+    judged: Mapping[int, Item], means: Mapping[int, int], before: Mapping[int, int], settings: Settings
+) -> dict[int, int]:
+    """Each user's reliability in parts of SCALE; whoever cannot be compared has that of before, or everyone's."""
     found: Counter[int] = Counter()  # disagreement by user, in grains
     expected: Counter[int] = Counter()
-    for place, mean in others.items():
+    for place, mean in means.items():
         item = judged[place]
-        key = item.domain, item.grains
-        if key not in chance:
-            means = by_domain[item.domain]
-            n = means.total()
-            chance[key] = (sum(abs(item.grains - one) * times for one, times in means.items()) + n // 2) // n
         found[item.user] += abs(item.grains - mean)
-        expected[item.user] += chance[key]
-
-    n = max(len(others), 1)
-    unit = max((expected.total() + n // 2) // n, 1)  # what one item is expected to disagree by
-    start = settings.population_items * unit
-    everyone = _kappa(found.total(), expected.total(), start, settings.prior)
-    own = settings.prior_items * unit
-    return {item.user: _kappa(found[item.user], expected[item.user], own, everyone) for item in judged.values()}
+        expected[item.user] += HALF
+    population, own = settings.population_items * HALF, settings.prior_items * HALF
+    everyone = _agreement(found.total(), expected.total(), population, settings.prior)
+    unknown = {item.user: before.get(item.user, everyone) for item in judged.values()}
+    return unknown | {user: _agreement(found[user], expected[user], own, everyone) for user in expected}
 
 
-def _kappa(found: int, expected: int, prior_expected: int, prior: int) -> int:
+def _trusted(judged: Mapping[int, Item], reliability: Mapping[int, int], settings: Settings) -> dict[int, Item]:
+    return {place: item for place, item in judged.items() if reliability[item.user] >= settings.trusted}
+
+
+def _agreement(found: int, expected: int, prior_expected: int, prior: int) -> int:
     """Chance-corrected agreement in parts of SCALE, shrunk towards `prior`; 0 where it would be negative."""
     agreement = (expected - found) * SCALE + prior_expected * prior
     return max(agreement, 0) // (expected + prior_expected)
 
 
-def _outliers(trusted: Mapping[int, Item], settings: Settings) -> dict[int, Reason]:
-    """Which items differ from the trusted others more than their domain's items do."""
+def _outliers(compared: Mapping[int, Item], means: Mapping[int, int], settings: Settings) -> dict[int, Reason]:
+    """Which items differ from trusted others more than their domain's items do."""
     groups: dict[int, dict[int, int]] = defaultdict(dict)
-    for place, mean in _others(trusted).items():
-        groups[trusted[place].domain][place] = trusted[place].grains - mean
+    for place, item in compared.items():
+        groups[item.domain][place] = item.grains - means[place]
     found: dict[int, Reason] = {}
     for differences in groups.values():
         values = sorted(differences.values())

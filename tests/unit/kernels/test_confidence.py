@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_lab.kernels.confidence import attention, chance, others_mean, position_correction, reliability, share
+from rag_lab.kernels.confidence import attention, others_mean, position_correction, reliability, share
 
 LARGE = 2**29  # sums of grains stay below it
-_reliability, _share, _chance = jax.jit(reliability), jax.jit(share), jax.jit(chance)
+_reliability, _share = jax.jit(reliability), jax.jit(share)
 
 
 def whole(*numbers: int) -> tuple[jax.Array, ...]:
@@ -29,23 +29,6 @@ def whole(*numbers: int) -> tuple[jax.Array, ...]:
 def test_others_mean_by_hand(total: int, count: int, own: int, mean: int) -> None:
     """Of 300 in all 100 are one's own, so the only other said 200; (301 − 100)/2 = 100.5 is rounded up."""
     assert int(others_mean(*whole(total, count, own))) == mean
-
-
-def test_chance_by_hand() -> None:
-    """Means 0, 0, 2 on ratings 0 … 2: from them 0 is 2/3 away, 1 is 1, 2 is 4/3; rounded."""
-    assert chance(jnp.array([2, 0, 1], jnp.int32)).tolist() == [1, 1, 1]
-    assert chance(jnp.array([2, 0, 0, 0, 2], jnp.int32)).tolist() == [2, 2, 2, 2, 2]
-    assert chance(jnp.array([4, 0, 0, 0, 0], jnp.int32)).tolist() == [0, 1, 2, 3, 4]
-    assert chance(jnp.zeros(5, jnp.int32)).tolist() == [0] * 5
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 31_000), min_size=129, max_size=129))
-def test_chance_is_the_rounded_mean_distance(means: list[int]) -> None:
-    n = sum(means)
-    rating = np.arange(129)
-    exact = [(int((abs(rating - one) * np.array(means)).sum()) + n // 2) // max(n, 1) for one in rating]
-    assert _chance(jnp.array(means, jnp.int32)).tolist() == exact
 
 
 def test_reliability_by_hand() -> None:
@@ -109,8 +92,6 @@ def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     alike(others_mean, [whole(300, 2, 100), whole(7, 0, 7), whole(9, 4, 2)])
     alike(reliability, [whole(30, 90, 10, 512), whole(103, 100, 100, 1024), whole(0, 0, 4, 717)])
     alike(share, [whole(3, 7), whole(7, 7), whole(0, 1)])
-    random = np.random.default_rng(0)
-    alike(chance, [(jnp.asarray(random.integers(0, 9, 129), jnp.int32),) for _ in range(3)])
     alike(partial(attention, attention_s=5.0), [(jnp.float32(dwell),) for dwell in (0.0, 3.0, 1e9)])
     alike(partial(position_correction, severity=0.5, depth=10), [whole(position) for position in (1, 7, 30)])
 
