@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64, Int, Int8, Int16, Int64
 
-from rag_lab.l4_feedback.feedback import GRAIN, HALF, SCALE, Reason, Settings
+from rag_lab.l4_feedback.feedback import COST, GRAIN, SCALE, UNREAD, Reason, Settings
 
 PACK = 1 << 30  # count · PACK + sum in one float64: above any sum of grains, and exact below 2⁵³
 RATINGS, DIFFERENCES = GRAIN + 1, 2 * GRAIN + 1
@@ -20,17 +20,20 @@ RATINGS, DIFFERENCES = GRAIN + 1, 2 * GRAIN + 1
 def reliability(
     packed: Float64[np.ndarray, " U"], before: Int16[np.ndarray, " U"] | None, settings: Settings
 ) -> Int16[np.ndarray, " U"]:
-    """Each user's reliability in parts of SCALE; whoever was not compared keeps that of before, if any."""
+    """Each user's reliability in parts of SCALE, read for the first time, UNREAD where there was no comparison, or
+    again: whoever was compared only before keeps that.
+    """
     whole = packed.astype(np.int64)
-    found, expected = whole & (PACK - 1), (whole // PACK) * HALF
+    apart, count = whole & (PACK - 1), whole // PACK
 
-    def agreement(found: Int, expected: Int, items: int, prior: int) -> Int:
-        agreed = (expected - found) * SCALE + items * HALF * prior
-        return np.maximum(agreed, 0) // (expected + items * HALF)
+    def agreement(apart: Int, items: Int, prior_items: int, prior: int) -> Int:
+        return np.maximum(SCALE * items - COST * apart + prior_items * prior, 0) // (items + prior_items)
 
-    everyone = int(agreement(found.sum(), expected.sum(), settings.population_items, settings.prior))
-    own = agreement(found, expected, settings.prior_items, everyone).astype(np.int16)
-    return own if before is None else np.where(expected > 0, own, before)
+    everyone = int(agreement(apart.sum(), count.sum(), settings.population_items, settings.prior))
+    own = agreement(apart, count, settings.prior_items, everyone).astype(np.int16)
+    if before is None:
+        return np.where(count > 0, own, np.int16(UNREAD))
+    return np.where((count > 0) | (before == UNREAD), own, before)
 
 
 def outliers(counts: Int64[np.ndarray, "G V"], settings: Settings) -> Int8[np.ndarray, "G V"]:

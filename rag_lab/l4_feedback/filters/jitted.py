@@ -25,9 +25,10 @@ from rag_lab.kernels import confidence, outlier
 from rag_lab.kernels.decay import retention
 from rag_lab.l4_feedback import steps
 from rag_lab.l4_feedback.feedback import (
+    COST,
     GRAIN,
-    HALF,
     SCALE,
+    UNREAD,
     AttentionTime,
     Depth,
     FeedbackBatch,
@@ -106,13 +107,18 @@ def _reliability(
     settings: Settings,
     users: int,
 ) -> Int[Array, " U"]:
-    """Each user's reliability in parts of SCALE; whoever was not compared keeps that of before, if any."""
-    found = _add(jnp.where(shared, jnp.abs(grain - means), 0), items.user, users)
-    expected = _add(shared.astype(jnp.int32), items.user, users) * HALF
-    population, own = jnp.int32(settings.population_items * HALF), jnp.int32(settings.prior_items * HALF)
-    everyone = confidence.reliability(found.sum(), expected.sum(), population, jnp.int32(settings.prior))
-    each = jax.vmap(confidence.reliability, in_axes=(0, 0, None, None))(found, expected, own, everyone)
-    return each if before is None else jnp.where(expected > 0, each, before)
+    """Each user's reliability in parts of SCALE, read for the first time, UNREAD where there was no comparison, or
+    again: whoever was compared only before keeps that.
+    """
+    apart = _add(jnp.where(shared, jnp.abs(grain - means), 0), items.user, users)
+    count = _add(shared.astype(jnp.int32), items.user, users)
+    shrink = partial(confidence.reliability, scale=SCALE, cost=COST)
+    population, own = jnp.int32(settings.population_items), jnp.int32(settings.prior_items)
+    everyone = shrink(apart.sum(), count.sum(), population, jnp.int32(settings.prior))
+    each = jax.vmap(shrink, in_axes=(0, 0, None, None))(apart, count, own, everyone)
+    if before is None:
+        return jnp.where(count > 0, each, UNREAD)
+    return jnp.where((count > 0) | (before == UNREAD), each, before)
 
 
 def _outliers(

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rag_lab.l4_feedback.feedback import (
+    COST,
     GRAIN,
-    HALF,
     MAX_AGE_S,
     MAX_DOMAINS,
     SCALE,
@@ -105,9 +105,10 @@ def _weigh(items: Sequence[Item], now: float, settings: Settings) -> tuple[list[
             seen.add(identity)
             judged[place] = item
 
-    first = _reliability(judged, _others(judged, judged), {}, settings)
+    _, first = _reliability(judged, _others(judged, judged), settings)
     means = _others(judged, _trusted(judged, first, settings))
-    reliability = _reliability(judged, means, first, settings)
+    everyone, second = _reliability(judged, means, settings)
+    reliability = {item.user: everyone for item in judged.values()} | first | second
     compared = {place: item for place, item in _trusted(judged, reliability, settings).items() if place in means}
     for place, reason in _outliers(compared, means, settings).items():
         reasons[place] = reason
@@ -150,29 +151,27 @@ def _others(items: Mapping[int, Item], among: Mapping[int, Item]) -> dict[int, i
 
 
 def _reliability(
-    judged: Mapping[int, Item], means: Mapping[int, int], before: Mapping[int, int], settings: Settings
-) -> dict[int, int]:
-    """Each user's reliability in parts of SCALE; whoever cannot be compared has that of before, or everyone's."""
-    found: Counter[int] = Counter()  # disagreement by user, in grains
-    expected: Counter[int] = Counter()
+    judged: Mapping[int, Item], means: Mapping[int, int], settings: Settings
+) -> tuple[int, dict[int, int]]:
+    """The reliability, in parts of SCALE, of all users together, and of each who can be compared."""
+    apart: Counter[int] = Counter()
+    count: Counter[int] = Counter()
     for place, mean in means.items():
         item = judged[place]
-        found[item.user] += abs(item.grains - mean)
-        expected[item.user] += HALF
-    population, own = settings.population_items * HALF, settings.prior_items * HALF
-    everyone = _agreement(found.total(), expected.total(), population, settings.prior)
-    unknown = {item.user: before.get(item.user, everyone) for item in judged.values()}
-    return unknown | {user: _agreement(found[user], expected[user], own, everyone) for user in expected}
+        apart[item.user] += abs(item.grains - mean)
+        count[item.user] += 1
+    everyone = _agreement(apart.total(), count.total(), settings.population_items, settings.prior)
+    return everyone, {user: _agreement(apart[user], count[user], settings.prior_items, everyone) for user in count}
 
 
 def _trusted(judged: Mapping[int, Item], reliability: Mapping[int, int], settings: Settings) -> dict[int, Item]:
-    return {place: item for place, item in judged.items() if reliability[item.user] >= settings.trusted}
+    """Items of trusted users; one who has not been compared is not."""
+    return {place: item for place, item in judged.items() if reliability.get(item.user, -1) >= settings.trusted}
 
 
-def _agreement(found: int, expected: int, prior_expected: int, prior: int) -> int:
-    """Chance-corrected agreement in parts of SCALE, shrunk towards `prior`; 0 where it would be negative."""
-    agreement = (expected - found) * SCALE + prior_expected * prior
-    return max(agreement, 0) // (expected + prior_expected)
+def _agreement(apart: int, items: int, prior_items: int, prior: int) -> int:
+    """Agreement in parts of SCALE, shrunk towards `prior`; 0 where it would be negative. apart: grains in all."""
+    return max(SCALE * items - COST * apart + prior_items * prior, 0) // (items + prior_items)
 
 
 def _outliers(compared: Mapping[int, Item], means: Mapping[int, int], settings: Settings) -> dict[int, Reason]:
