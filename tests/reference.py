@@ -18,6 +18,7 @@ from typing import Any
 
 import bm25s
 import numpy as np
+from scipy.special import erf
 from tokenizers import Tokenizer
 
 K1, B = 1.5, 0.75  # protocol: BM25
@@ -28,7 +29,6 @@ ENCODED_TOKENS = 256
 LAYER_NORM_EPSILON = 1e-12
 
 Qrel = Mapping[Any, int]
-_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 # Text, retrieval, scores
@@ -130,6 +130,26 @@ def bm25_of_weights(weights: Mapping[str, float], passages: Sequence[Mapping[str
     return sum(
         (weight * bm25_of_words([word], passages) for word, weight in weights.items()), np.zeros(len(passages))
     )
+
+
+def search(
+    expansion: str, query: Sequence[str], vector: np.ndarray, held: Sequence[Sequence[str]], vectors: np.ndarray,
+    pool_size: int, count: int, weight: float, terms: int, original: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """[passages] BM25 and [passages] cosine of the round that an action looks at: the first, or an expansion's.
+
+    query: its words; held: the passages'. count: passages of evidence; weight: Rocchio's; terms, original: RM3's.
+    """
+    passages = [Counter(words) for words in held]
+    known = [word for word in query if any(word in passage for passage in passages)]
+    vectors, vector = np.asarray(vectors, np.float64), np.asarray(vector, np.float64)
+    bm25, dense = bm25_of_words(known, passages), vectors @ vector
+    if expansion == "none":
+        return bm25, dense
+    best, scores = evidence(pool(bm25, dense, pool_size), bm25, dense, count)
+    if expansion == "rocchio":
+        return bm25, vectors @ rocchio(vector, vectors[best], weight)
+    return bm25_of_weights(rm3(known, [held[row] for row in best], scores, terms, original), passages), dense
 
 
 def places(scores: np.ndarray) -> np.ndarray:
@@ -404,6 +424,6 @@ def token_vectors(tokens: Sequence[int], tensors: Mapping[str, np.ndarray], head
             attended[:, head] = weights / weights.sum(-1, keepdims=True) @ v[:, head]
         x = layer_norm(x + dense(attended, f"{name}.attention.output.dense"), f"{name}.attention.output.LayerNorm")
         wide = dense(x, f"{name}.intermediate.dense")
-        wide = wide * (1 + _erf(wide / math.sqrt(2))) / 2
+        wide = wide * (1 + erf(wide / math.sqrt(2))) / 2
         x = layer_norm(x + dense(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
     return x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -80,21 +79,9 @@ def test_the_naive_second_search_agrees(domain: Collection, pools: Pool, expansi
     """By the first round's best three: other vectors for rocchio, other words for rm3, and a pool of its own."""
     search = hybrid.Search(wiring.build(NODE, "retriever"), domain, lambda: (CORPUS, VECTORS), Bars())
     found = search.pools(expansion, pools)
-    held = reference.words(TEXTS)
-    counts, vocabulary = [Counter(passage) for passage in held], {word for passage in held for word in passage}
-    moved = 0
+    held, moved = reference.words(TEXTS), 0
     for query, asked in enumerate(reference.words(ASKED)):
-        known = [word for word in asked if word in vocabulary]
-        lexical, dense = (
-            reference.bm25_of_words(known, counts),
-            CORPUS.astype(float) @ VECTORS[query].astype(float),
-        )
-        best, scores = reference.evidence(reference.pool(lexical, dense, SIZE), lexical, dense, 3)
-        if expansion == "rocchio":
-            dense = CORPUS.astype(float) @ reference.rocchio(VECTORS[query], CORPUS[best], 0.5)
-        else:
-            longer = reference.rm3(known, [held[row] for row in best], scores, 6, 0.5)
-            lexical = reference.bm25_of_weights(longer, counts)
+        lexical, dense = reference.search(expansion, asked, VECTORS[query], held, CORPUS, SIZE, 3, 0.5, 6, 0.5)
         real, members = found.real[query], reference.pool(lexical, dense, SIZE)
         assert found.passage[query, real].tolist() == members, query
         np.testing.assert_allclose(found.lexical[query, real], lexical[members], rtol=1e-4, atol=1e-5)
