@@ -54,14 +54,14 @@ class Form(NamedTuple, Generic[Value]):
     is_negative: Callable[[Value], bool]
     vector: bool = False
 
-    @property
-    def start(self) -> int:
-        """What every seed starts from."""
-        return crc32(self.head(PLAIN))
-
     def head(self, packing: int) -> bytes:
         """The first four bytes of such a value."""
-        return b"R" + bytes([VERSION]) + self.mark + bytes([packing])
+        return _head(VERSION, self.mark, packing)
+
+
+@lru_cache
+def _head(version: int, mark: bytes, packing: int) -> bytes:
+    return b"R" + bytes([version]) + mark + bytes([packing])
 
 
 class Entry(NamedTuple, Generic[Value]):
@@ -91,14 +91,14 @@ def encode(
             body, packing = smaller, ZSTD
     content = HEAD.pack(form.head(packing), written_s, expires_s, cost_s) + body
     if form.vector:
-        content += _sum(content, _seed(form.start, key)).to_bytes(TAIL, "little")
-    return content + crc32(content, _seed(form.start, key)).to_bytes(TAIL, "little")
+        content += _sum(content, _seed(form.head(PLAIN), key)).to_bytes(TAIL, "little")
+    return content + crc32(content, _seed(form.head(PLAIN), key)).to_bytes(TAIL, "little")
 
 
 def decode(form: Form[Value], key: bytes, data: bytes) -> Entry[Value] | None:
     """What `encode` was given; None where the bytes are not such a value of this key."""
     content = data[:-TAIL]
-    if len(content) < HEAD.size or crc32(content, _seed(form.start, key)) != int.from_bytes(
+    if len(content) < HEAD.size or crc32(content, _seed(form.head(PLAIN), key)) != int.from_bytes(
         data[-TAIL:], "little"
     ):
         return None
@@ -139,16 +139,16 @@ def decode_rows(form: Form[Value], keys: Sequence[bytes], data: Sequence[bytes |
     # Where lengths differ, words fall into wrong rows, and the sums are wrong too.
     words = np.frombuffer(joined, "<u4").reshape(len(data), -1)
     sums = np.einsum("ij,j->i", words, _weights(words.shape[1] - 1))
-    if sums.tolist() != list(map(_seed, repeat(form.start), keys)):
+    if sums.tolist() != list(map(_seed, repeat(form.head(PLAIN)), keys)):
         return None
     table = np.frombuffer(joined, _row(size))
     return Rows(table["body"], table["written_s"], table["expires_s"])
 
 
 @lru_cache(maxsize=KEPT)
-def _seed(start: int, key: bytes) -> int:
+def _seed(head: bytes, key: bytes) -> int:
     """What the checks of a value under this key start from."""
-    return crc32(key, start)
+    return crc32(key, crc32(head))
 
 
 def _sum(content: bytes, seed: int) -> int:

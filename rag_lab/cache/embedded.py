@@ -31,8 +31,8 @@ SOCKET = "socket"
 class Embedded(Guarded):
     """The store, and the process that it lives in."""
 
-    def __init__(self, process: Any, server: Server, guard: Guard) -> None:
-        super().__init__(server, "the run's own Valkey server", guard)
+    def __init__(self, process: Any, server: Server, address: str, guard: Guard) -> None:
+        super().__init__(server, address, "the run's own Valkey server", guard)
         self.process = process
 
     def close(self) -> None:
@@ -76,7 +76,8 @@ def start(max_bytes: int, guard: Guard) -> Store:
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         return Unstarted(max_bytes, " ".join(str(error).split()))
-    return Embedded(process, Server(connect(f"unix://{folder / SOCKET}", guard.patience)), guard)
+    address = f"unix://{folder / SOCKET}"
+    return Embedded(process, Server(connect(address, guard.patience)), address, guard)
 
 
 def _left_behind() -> Iterator[Path]:

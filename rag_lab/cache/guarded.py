@@ -50,10 +50,10 @@ class Guard(NamedTuple):
 
 
 class Guarded:
-    """A store that raises nothing. name: what users know the server by."""
+    """A store that raises nothing. address: the server's; name: what users know it by."""
 
-    def __init__(self, server: Store, name: str, guard: Guard) -> None:
-        self._server, self._name = server, name
+    def __init__(self, server: Store, address: str, name: str, guard: Guard) -> None:
+        self._server, self.address, self._name = server, address, name
         self._spare = Memory(guard.spare_bytes)
         self._slow_s = guard.patience.whole_s
         self._reaching = Breaker(guard.failures, guard.cooldown_s)

@@ -61,7 +61,7 @@ class Cache:
     explanations: Remembers[Answer]
 
     def __init__(self, namespace: str, layering: Layering, store: Store, clock: Clock) -> None:
-        self.namespace, self._store = namespace, store
+        self.namespace, self.store = namespace, store
         self.embeddings = Layer(forms.EMBEDDING, store, layering.rules("embeddings"), clock)
         self.evidence = Layer(forms.EVIDENCE, store, layering.rules("evidence"), clock)
         self.explanations = Layer(forms.EXPLANATION, store, layering.rules("explanations"), clock)
@@ -72,15 +72,15 @@ class Cache:
 
     def flush(self, layer: LayerName | None = None) -> int:
         """Forget a layer, or all; how many values there were."""
-        return self._store.flush(pattern(self.namespace, layer or "*"))
+        return self.store.flush(pattern(self.namespace, layer or "*"))
 
     def invalidate(self, index: str) -> int:
         """Forget whatever was found in an index, known by its fingerprint; how many values there were."""
-        return self._store.flush(pattern(self.namespace, index=index))
+        return self.store.flush(pattern(self.namespace, index=index))
 
     def snapshot(self) -> Snapshot:
         """The numbers now."""
-        health = self._store.health()
+        health = self.store.health()
         layers: dict[str, Counts] = {
             name: getattr(self, name)
             .counts()
@@ -91,7 +91,7 @@ class Cache:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._store.close()
+        self.store.close()
 
     def __enter__(self) -> Cache:
         return self

@@ -21,6 +21,6 @@ def build(*, namespace: Namespace, layers: Layering, url: str, url_variable: str
         from rag_lab.cache.wire import connect, redact
 
         address = os.environ.get(url_variable) or url
-        return Guarded(Server(connect(address, guard.patience)), redact(address), guard)
+        return Guarded(Server(connect(address, guard.patience)), address, redact(address), guard)
 
     return Opener(namespace, layers, store)

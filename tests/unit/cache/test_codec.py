@@ -93,7 +93,7 @@ def test_a_value_of_another_kind_or_version_is_a_miss(monkeypatch: pytest.Monkey
 def sealed(form: Form, body: bytes, packing: int = codec.PLAIN) -> bytes:
     """Bytes with the right checksum around any body: what only a mistake of ours could have written."""
     content = codec.HEAD.pack(form.head(packing), 0.0, 1.0, 0.0) + body
-    return content + zlib.crc32(content, zlib.crc32(KEY, form.start)).to_bytes(4, "little")
+    return content + zlib.crc32(content, zlib.crc32(KEY, zlib.crc32(form.head(codec.PLAIN)))).to_bytes(4, "little")
 
 
 @pytest.mark.parametrize(

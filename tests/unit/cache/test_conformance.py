@@ -104,12 +104,12 @@ def counts(cache: Cache, layer: LayerName) -> Any:
 
 def plant(cache: Cache, key: bytes, data: bytes, ttl_s: float = 60) -> None:
     """Put bytes under a key, as somebody else could."""
-    cache._store.put_many([Item(key, data, ttl_s)])
+    cache.store.put_many([Item(key, data, ttl_s)])
 
 
 def lying(cache: Cache, key: bytes) -> bytes | None:
     """The bytes under a key."""
-    return cache._store.get_many([key])[0]
+    return cache.store.get_many([key])[0]
 
 
 # Remembering
@@ -456,7 +456,7 @@ def test_the_run_s_own_server_ends_with_the_run_and_so_do_those_left_behind(
     left = folder.with_name(f"{embedded.FOLDER}4194305-x")  # a number that no process has
     folder.rename(left)
     with opener.open() as cache:
-        process = cache._store.process
+        process = cache.store.process
         assert process.is_running() and [one.name for one in tmp_path.iterdir()] == [process.data_dir.name]
     assert list(tmp_path.iterdir()) == []
     orphan.process._process.wait(10)
