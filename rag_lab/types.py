@@ -68,14 +68,16 @@ class Answer(NamedTuple):
     """What is said, and the ids of the passages that it cites.
 
     sentences: the same, one by one, each with its own citations; a generator that does not cite by sentence leaves
-    them out. refused: the answer only says that the evidence holds none; then it cites nothing. usage: None where
-    no model was needed and none is stood in for.
+    them out. refused: the answer only says that the evidence holds none; then it cites nothing. confidence: the
+    generator's own, in [0, 1], that the evidence holds an answer; None where it has none. usage: None where no
+    model was needed and none is stood in for.
     """
 
     text: str
     citations: tuple[str, ...]
     sentences: tuple[Sentence, ...] = ()
     refused: bool = False
+    confidence: float | None = None
     usage: Usage | None = None
 
 

@@ -4,7 +4,7 @@ Greedy maximal marginal relevance (Carbonell and Goldstein 1998, SIGIR) with a c
 summarisation (Lin and Bilmes 2010, NAACL-HLT): of the sentences that still fit, the one with the best balance of
 relevance and novelty comes next.
 
-Shapes: P sentences of the pool, M of them that compete, N most sentences of an answer, W words, D dimensions.
+Shapes: P sentences of the pool, M of them that compete, N most sentences of an answer, D dimensions, W words.
 """
 
 from __future__ import annotations
@@ -15,58 +15,68 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from rag_lab.kernels.support import present
+from rag_lab.kernels.support import Match
+
+Number = Float[Array, ""] | float
 
 
-class Chosen(NamedTuple):
-    """Places of the chosen sentences, best first, -1 past the last, and what their choice was worth."""
+class Taste(NamedTuple):
+    """How sentences are chosen.
 
-    place: Int[Array, " N"]
-    gain: Float[Array, " N"]
+    lexical: the weight of words in relevance, the rest being cosine. balance: λ of balance · relevance − (1 −
+    balance) · similarity to the nearest chosen one. floor: the least relevance of a sentence, as a share of the
+    best one's. budget: most tokens of all chosen ones together.
+    """
+
+    lexical: Number
+    balance: Number
+    floor: Number
+    budget: Int[Array, ""] | int
 
 
-def relevance(
-    question: Float[Array, " D"],
-    wanted: Int[Array, " W"],
-    vectors: Float[Array, "P D"],
-    words: Int[Array, "P W"],
-    lexical: Float[Array, ""] | float,
-) -> Float[Array, " P"]:
-    """Of each sentence: (1 − lexical) · cosine + lexical · share of the question's words that it holds."""
-    shares = present(wanted, words).sum(axis=1) / jnp.maximum((wanted > 0).sum(), 1)
-    return (1 - lexical) * (vectors @ question) + lexical * shares
+def relevance(matched: Match, wanted: Int[Array, ""], lexical: Number) -> Float[Array, " P"]:
+    """(1 − lexical) · cosine + lexical · share of the question's `wanted` words, of each sentence."""
+    shares = matched.found.sum(axis=1) / jnp.maximum(wanted, 1)
+    return (1 - lexical) * matched.cosine + lexical * shares
+
+
+class _Left(NamedTuple):
+    """What is left to choose from: eligible sentences, their similarity to the nearest chosen one, and tokens."""
+
+    eligible: Bool[Array, " M"]
+    nearest: Float[Array, " M"]
+    tokens: Int[Array, ""]
 
 
 def choose(
-    relevance: Float[Array, " M"],
-    vectors: Float[Array, "M D"],
-    tokens: Int[Array, " M"],
-    real: Bool[Array, " M"],
+    relevance: Float[Array, " P"],
+    shown: Bool[Array, " P"],
+    vectors: Float[Array, "P D"],
+    tokens: Int[Array, " P"],
+    taste: Taste,
+    competing: int,
     most: int,
-    balance: Float[Array, ""] | float,
-    budget: Int[Array, ""] | int,
-    floor: Float[Array, ""] | float,
-) -> Chosen:
-    """At most `most` sentences (static) of together at most `budget` tokens.
+) -> Int[Array, " N"]:
+    """Places of at most `most` of the shown sentences, in the order of their choice, -1 past the last.
 
-    balance: λ of balance · relevance − (1 − balance) · similarity to the nearest chosen one. floor: the least
-    relevance of a sentence, as a share of the best real one's. The first choice is the most relevant that fits.
+    Only the `competing` most relevant ones take part. Ties to the earlier place. competing, most: static.
     """
-    best = jnp.where(real, relevance, -jnp.inf).max()
-    eligible = real & (relevance >= floor * best)
+    ranked = jnp.where(shown, relevance, -jnp.inf)
+    value, place = jax.lax.top_k(ranked, min(competing, ranked.shape[0]))
+    vectors, tokens = vectors[place], tokens[place]
 
-    def step(
-        state: tuple[Bool[Array, " M"], Float[Array, " M"], Int[Array, ""]], _: None
-    ) -> tuple[tuple[Bool[Array, " M"], Float[Array, " M"], Int[Array, ""]], Chosen]:
-        open_, nearest, left = state
-        fits = open_ & (tokens <= left)
-        gain = jnp.where(fits, balance * relevance - (1 - balance) * nearest, -jnp.inf)
-        place = jnp.argmax(gain)
-        found = fits.any()
-        near = jnp.maximum(nearest, vectors @ vectors[place])
-        after = (open_.at[place].set(False), near, left - tokens[place])
-        kept = jax.tree.map(lambda new, old: jnp.where(found, new, old), after, state)
-        return kept, Chosen(jnp.where(found, place, -1), jnp.where(found, gain[place], 0.0))
+    def step(left: _Left, _: None) -> tuple[_Left, Int[Array, ""]]:
+        fits = left.eligible & (tokens <= left.tokens)
+        gain = jnp.where(fits, taste.balance * value - (1 - taste.balance) * left.nearest, -jnp.inf)
+        best, some = jnp.argmax(gain), fits.any()
+        after = _Left(
+            left.eligible.at[best].set(False),
+            jnp.maximum(left.nearest, vectors @ vectors[best]),
+            left.tokens - tokens[best],
+        )
+        left = jax.tree.map(lambda new, old: jnp.where(some, new, old), after, left)
+        return left, jnp.where(some, place[best], -1)
 
-    start = (eligible, jnp.zeros_like(relevance), jnp.asarray(budget))
+    eligible = jnp.isfinite(value) & (value >= taste.floor * value[0])
+    start = _Left(eligible, jnp.zeros_like(value), jnp.asarray(taste.budget))
     return jax.lax.scan(step, start, None, length=most)[1]

@@ -12,8 +12,30 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+
+class Sentence(NamedTuple):
+    """One sentence: its unit vector, its distinct content words, which of them are names or numbers, and whether
+    it is negated. With a leading axis: the sentences of the evidence.
+    """
+
+    vector: Float[Array, "*E D"]
+    stems: Int[Array, "*E W"]
+    named: Bool[Array, "*E W"]
+    negated: Bool[Array, "*E"]
+
+
+class Match(NamedTuple):
+    """A claim beside every sentence. cosine: of the vectors; found: which of its words stand there; agrees:
+    whether both are negated or neither is.
+    """
+
+    cosine: Float[Array, " E"]
+    found: Bool[Array, "E W"]
+    agrees: Bool[Array, " E"]
 
 
 class Signs(NamedTuple):
@@ -32,40 +54,48 @@ class Signs(NamedTuple):
     agrees: Float[Array, ""]
 
 
+class Head(NamedTuple):
+    """A logistic judgment of signs: a weight for each, a bias, and the probability from which it says yes."""
+
+    cosine: float
+    covered: float
+    together: float
+    named: float
+    agrees: float
+    bias: float
+    threshold: float
+
+
 def present(wanted: Int[Array, " W"], given: Int[Array, "E W"]) -> Bool[Array, "E W"]:
     """Which of the wanted words stand in each given sentence; padding never does."""
     return (wanted[:, None] == given[:, None, :]).any(axis=-1) & (wanted > 0)
 
 
-def covered(wanted: Int[Array, " W"], given: Int[Array, "E W"]) -> Float[Array, ""]:
-    """Share of the wanted words that stand anywhere in the given sentences; NaN where nothing is wanted."""
-    return present(wanted, given).any(axis=0).sum() / (wanted > 0).sum()
-
-
-def signs(
-    words: Int[Array, " W"],
-    named: Bool[Array, " W"],
-    negated: Bool[Array, ""],
-    vector: Float[Array, " D"],
-    their_words: Int[Array, "E W"],
-    their_negated: Bool[Array, " E"],
-    their_vectors: Float[Array, "E D"],
-    real: Bool[Array, " E"],
-) -> Signs:
-    """The signs of one claim; all 0 where there is no evidence. real: which rows hold a sentence."""
-    found = present(words, their_words) & real[:, None]
-    anywhere, total = found.any(axis=0), jnp.maximum((words > 0).sum(), 1)
-    shares = found.sum(axis=1) / total
-    cosines = jnp.where(real, their_vectors @ vector, -1.0)
-    nearest = jnp.argmax(shares + cosines)
-    agrees = (their_negated[nearest] == negated).astype(float)
-    names = named.sum()
-    in_evidence = jnp.where(names > 0, (anywhere & named).sum() / jnp.maximum(names, 1), 1.0)
-    some = real.any()
-    return Signs(
-        cosine=jnp.where(some, cosines.max(), 0.0),
-        covered=anywhere.sum() / total,
-        together=shares.max(),
-        named=jnp.where(some, in_evidence, 0.0),
-        agrees=jnp.where(some, agrees, 0.0),
+def match(claim: Sentence, evidence: Sentence) -> Match:
+    """The claim beside every sentence of the evidence."""
+    return Match(
+        evidence.vector @ claim.vector,
+        present(claim.stems, evidence.stems),
+        evidence.negated == claim.negated,
     )
+
+
+def signs(claim: Sentence, matched: Match, shown: Bool[Array, " E"]) -> Signs:
+    """The signs of the claim in those of the matched sentences that are shown; all 0 where none is."""
+    found = matched.found & shown[:, None]
+    anywhere, names = found.any(axis=0), claim.named.sum()
+    shares = found.sum(axis=1) / jnp.maximum((claim.stems > 0).sum(), 1)
+    cosine = jnp.where(shown, matched.cosine, -1.0)
+    all_of = Signs(
+        cosine=cosine.max(),
+        covered=anywhere.sum() / jnp.maximum((claim.stems > 0).sum(), 1),
+        together=shares.max(),
+        named=jnp.where(names > 0, (anywhere & claim.named).sum() / jnp.maximum(names, 1), 1.0),
+        agrees=matched.agrees[jnp.argmax(shares + cosine)].astype(cosine.dtype),
+    )
+    return jax.tree.map(lambda sign: jnp.where(shown.any(), sign, 0.0), all_of)
+
+
+def probability(head: Head, found: Signs) -> Float[Array, ""]:
+    """How likely signs like these mean yes."""
+    return jax.nn.sigmoid(sum(getattr(head, name) * sign for name, sign in found._asdict().items()) + head.bias)
