@@ -67,6 +67,14 @@ def split(text: str) -> tuple[str, ...]:
     return tuple(sentence for sentence in found if WORD.search(sentence))
 
 
+def beginning(text: str, count: int) -> str:
+    """The text as far as its first `count` sentences reach: it splits into just these."""
+    end = 0
+    for sentence in split(text)[:count]:
+        end = text.index(sentence, end) + len(sentence)
+    return text[:end]
+
+
 @lru_cache(MOST_KEPT)
 def stem(word: str) -> str:
     """A word in lower case without its plural, its -ing or -ed, and a last e; numbers and short words stay."""

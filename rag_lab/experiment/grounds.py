@@ -44,8 +44,8 @@ class Grounds(NamedTuple):
 def collect(
     collection: Collection, shelf: Shelf, passages: int, most: int, random: np.random.Generator
 ) -> Grounds:
-    """The grounds of a domain: at most `most` questions, drawn at random, each with at most `passages` of evidence,
-    the best judged ones.
+    """The grounds of a domain: at most `most` questions, drawn at random, each with at most `passages` of
+    evidence, the best judged ones.
     """
     held = {passage.id: passage for passage in collection.passages}
     relevant = {query.id: _relevant(collection, held, query) for query in collection.queries}

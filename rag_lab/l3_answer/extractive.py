@@ -44,6 +44,8 @@ class Extractive(NamedTuple):
 class Open:
     """The generator at work."""
 
+    order_matters = False
+
     def __init__(self, settings: Extractive, tools: Tools) -> None:
         self._settings, self._shelf, self._bill = settings, tools.shelf, Bill(tools.shelf.count)
 

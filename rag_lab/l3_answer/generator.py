@@ -17,7 +17,11 @@ class Tools(NamedTuple):
 
 
 class Generator(Protocol):
-    """Answers questions from evidence, best passage first."""
+    """Answers questions from evidence, best passage first. order_matters: whether the same passages in another
+    order may be answered otherwise.
+    """
+
+    order_matters: bool
 
     def answer(self, question: str, evidence: Sequence[Passage]) -> Answer:
         """One answer."""

@@ -53,6 +53,8 @@ class LlamaCpp(NamedTuple):
 class Open:
     """The generator at work, one answer at a time. meter: what its answers took so far."""
 
+    order_matters = True
+
     def __init__(self, settings: LlamaCpp, tools: Tools) -> None:
         self.settings, self.tools, self.meter = settings, tools, Meter(settings.price)
         self._lock = threading.Lock()

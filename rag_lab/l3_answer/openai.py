@@ -47,6 +47,8 @@ class OpenAI(NamedTuple):
 class Open:
     """The generator at work. meter: what its calls took so far."""
 
+    order_matters = True
+
     def __init__(self, settings: OpenAI, tools: Tools) -> None:
         self.settings, self.tools, self.meter = settings, tools, Meter(settings.price)
 

@@ -32,8 +32,8 @@ def fit(signs: Float[np.ndarray, "N G"], true: Bool[np.ndarray, " N"]) -> Head:
     program = jax.jit(partial(logistic.fit, classes=2, ridge=RIDGE, steps=STEPS))
     found = program(jnp.asarray(signs[balanced], jnp.float32), jnp.asarray(true[balanced].astype(np.int32)))
     weights, bias = np.asarray(found.weights), np.asarray(found.bias)
-    numbers = [*(weights[:, 1] - weights[:, 0]), bias[1] - bias[0]]
-    return Head(*(round(float(number), DIGITS) for number in numbers), threshold=0.0)
+    numbers = [*(weights[:, 1] - weights[:, 0]), bias[1] - bias[0], 0.0]
+    return Head(*(round(float(number), DIGITS) for number in numbers))
 
 
 def rarely_fooled(head: Head, false: Float[np.ndarray, "N G"], share: float) -> Head:

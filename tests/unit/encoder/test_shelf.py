@@ -55,7 +55,7 @@ def test_nothing_is_encoded_twice(shelf: Shelf, encoder: Encoder) -> None:
 
 
 def test_a_title_tells_equal_sentences_apart(shelf: Shelf) -> None:
-    """"A B" entitled nothing, "B" entitled "A": read alike, said otherwise."""
+    """ "A B" entitled nothing, "B" entitled "A": read alike, said otherwise."""
     first, second = shelf.passages([Passage("p", "", "A B", 0), Passage("q", "A", "B", 1)])
     assert first.tolist() != second.tolist()
     assert [shelf.said[row] for row in (*first, *second)] == ["A B", "B"]
@@ -65,7 +65,11 @@ def test_rows_stay_where_they_are_while_the_shelf_grows(shelf: Shelf) -> None:
     rows = [shelf.rows([f"sentence {number}"])[0] for number in range(40)]
     assert rows == list(range(40))
     taken = shelf.take(np.array([0, 39, 7]))
-    assert [float(vector[0]) for vector in taken.vector] == [len("sentence 0"), len("sentence 39"), len("sentence 7")]
+    assert [float(vector[0]) for vector in taken.vector] == [
+        len("sentence 0"),
+        len("sentence 39"),
+        len("sentence 7"),
+    ]
     assert shelf.take(np.array([[1, 2], [3, 4]])).stems.shape == (2, 2, sentences.WORDS)
 
 
@@ -77,6 +81,8 @@ def test_empty_passages_and_no_passages(shelf: Shelf) -> None:
     ]
 
 
-@pytest.mark.parametrize(("size", "least", "expected"), [(1, 1, 1), (3, 1, 4), (3, 32, 32), (64, 32, 64), (65, 32, 128)])
+@pytest.mark.parametrize(
+    ("size", "least", "expected"), [(1, 1, 1), (3, 1, 4), (3, 32, 32), (64, 32, 64), (65, 32, 128)]
+)
 def test_padding(size: int, least: int, expected: int) -> None:
     assert padded(size, least) == expected

@@ -15,9 +15,7 @@ def test_the_request_numbers_the_passages_and_ends_with_the_question() -> None:
     system, user = prompt.messages("Why sleep?", EVIDENCE)
     assert system == {"role": "system", "content": prompt.instruction()}
     assert user["role"] == "user"
-    assert user["content"] == (
-        "Passages:\n[1] Sleep It heals.\n[2] Rest helps.\n[3] So.\n\nQuestion: Why sleep?"
-    )
+    assert user["content"] == ("Passages:\n[1] Sleep It heals.\n[2] Rest helps.\n[3] So.\n\nQuestion: Why sleep?")
 
 
 def test_the_instruction_asks_for_marks_and_for_the_refusal_that_is_understood() -> None:
@@ -44,7 +42,8 @@ def test_marks_become_citations(said: str, sentences: list[tuple[str, str]]) -> 
 
 
 @pytest.mark.parametrize(
-    "said", ["Not in the evidence.", "  not in the evidence", "I am sorry, this is not in the evidence.", "", " \n"]
+    "said",
+    ["Not in the evidence.", "  not in the evidence", "I am sorry, this is not in the evidence.", "", " \n"],
 )
 def test_a_refusal_is_understood(said: str) -> None:
     assert prompt.read(said, EVIDENCE, USAGE) == Answer(prompt.REFUSAL, (), refused=True, usage=USAGE)
