@@ -1,0 +1,43 @@
+"""What every action would bring on every query: baked once, learned from and replayed by every router.
+
+Shapes: Q queries, A actions in the order of the action space, F features. Amounts are US dollars of one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+class Outcomes(NamedTuple):
+    """Baked arrays. NaN marks a score that could not be given; it is never 0.
+
+    quality, diversity: in [0, 1], the more the better. cost_usd: of the whole answer, retrieval included.
+    confidence: what the generator itself thinks of its answer, in [0, 1], known only once it has answered.
+    features: known before routing (of the query and of what was retrieved for it), in any unit.
+    most_usd: no answer of this action can cost more, by its context budget and its limit on answers.
+    scores: whatever else is reported of an answer, by metric name.
+    """
+
+    quality: Float[np.ndarray, "Q A"]
+    cost_usd: Float[np.ndarray, "Q A"]
+    diversity: Float[np.ndarray, "Q A"]
+    confidence: Float[np.ndarray, "Q A"]
+    features: Float[np.ndarray, "Q F"]
+    most_usd: Float[np.ndarray, " A"]
+    scores: Mapping[str, Float[np.ndarray, "Q A"]]
+
+    def part(self, rows: Int[np.ndarray, " part"]) -> Outcomes:
+        """The outcomes of some of the queries."""
+        return Outcomes(
+            self.quality[rows],
+            self.cost_usd[rows],
+            self.diversity[rows],
+            self.confidence[rows],
+            self.features[rows],
+            self.most_usd,
+            {name: values[rows] for name, values in self.scores.items()},
+        )
