@@ -75,10 +75,10 @@ def _remedy(limits: Limits, objectives: Float[np.ndarray, "A M"]) -> str:
     bounds = limits.bounds()
     given = np.flatnonzero(np.isfinite(bounds))
     others = {one: np.delete(objectives <= bounds, one, axis=1).all(axis=1) for one in given}
-    moves = [_move(limits, one, objectives[others[one], one].min()) for one in given if others[one].any()]
+    moves = [_move(limits, int(one), objectives[others[one], one].min()) for one in given if others[one].any()]
     if moves:
         return " or ".join(moves)
-    return " and ".join(_move(limits, one, objectives[:, one].min()) for one in given) + " at least"
+    return " and ".join(_move(limits, int(one), objectives[:, one].min()) for one in given) + " at least"
 
 
 def _move(limits: Limits, number: int, best: float) -> str:

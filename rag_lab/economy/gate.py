@@ -19,7 +19,7 @@ class Gate(NamedTuple):
     """Each action's tier; of each tier the answers heard, their mean gain, its squares, and whether it is off."""
 
     tier: Int[Array, " A"]
-    count: Int[Array, " T"]
+    heard: Int[Array, " T"]
     mean: Float[Array, " T"]
     squares: Float[Array, " T"]
     off: Bool[Array, " T"]
@@ -44,7 +44,7 @@ def judge(
     it must fall short.
     """
     tier = gate.tier[action]
-    count = gate.count[tier] + 1
+    count = gate.heard[tier] + 1
     delta = gain - gate.mean[tier]
     mean = gate.mean[tier] + delta / count
     squares = gate.squares[tier] + delta * (gain - mean)
@@ -52,7 +52,7 @@ def judge(
     fails = (count >= answers) & (mean + deviations * error < least) & (tier > 0)
     after = Gate(
         gate.tier,
-        gate.count.at[tier].set(count),
+        gate.heard.at[tier].set(count),
         gate.mean.at[tier].set(mean),
         gate.squares.at[tier].set(squares),
         gate.off.at[tier].set(gate.off[tier] | fails),

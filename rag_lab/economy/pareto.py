@@ -127,7 +127,7 @@ def build(
         if state.gate is None or quality_gate is None:
             return []
         return [
-            f"The router switched off '{name}' after {int(state.gate.count[number])} answers: they gained "
+            f"The router switched off '{name}' after {int(state.gate.heard[number])} answers: they gained "
             f"{float(state.gate.mean[number]):+.3f} quality over '{_tiers(setting)[0]}', and "
             f"router.quality_gate.gain asks for {quality_gate.gain:+.3f}."
             for number, name in enumerate(_tiers(setting))

@@ -91,7 +91,7 @@ def _stream(
     retrieval: Float[Array, " Q"],
     quality: Float[Array, "Q A"],
 ) -> tuple[State, tuple[Int[Array, " T"], Int[Array, " T"], Float[Array, " T"]]]:
-    def step(state: State, at: tuple[Array, Int[Array, ""]]) -> tuple[State, tuple[Array, ...]]:
+    def step(state: State, at: tuple[Array, Array]) -> tuple[State, tuple[Array, Array, Array]]:
         key, query = at
         asked = Asked(context[query], features[query])
         first = router.choose(key, state, asked)
