@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from rag_lab.economy import singles
@@ -14,6 +13,6 @@ def build() -> Router:
     """The router; it has nothing to set."""
 
     def init(setting: Setting) -> Array:
-        return jnp.int32(singles.best(setting, np.ones(len(setting.actions), bool)))
+        return jnp.int32(singles.best(setting))
 
     return once(init, lambda key, state, asked: state)

@@ -1,8 +1,8 @@
-"""The cheapest tier first; the best single action as well where the generator is not confident of its answer.
+"""A cheap action first; the best single action as well where the generator is not confident of its answer.
 
-The idea of FrugalGPT (Chen, Zaharia and Zou 2023, arXiv:2305.05176). The threshold is the quantile of the first
+The idea of FrugalGPT (Chen, Zaharia and Zou 2023, arXiv:2305.05176). The threshold is the quantile of the cheap
 action's confidence on train below which the wanted share of queries lies; on other queries the share may differ.
-Both answers are paid, retrieval once.
+An unknown confidence is enough. Both answers are paid, retrieval once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pydantic import Field
 from rag_lab.economy import singles
 from rag_lab.economy.router import Asked, Router, Setting
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class State(NamedTuple):
     """The two actions, and the confidence from which the first is enough."""
@@ -26,12 +28,13 @@ class State(NamedTuple):
     threshold: Float[Array, ""]
 
 
-def build(*, share: Annotated[float, Field(ge=0, le=1)]) -> Router:
-    """The router. share: of train queries that are escalated."""
+def build(*, cheap: Share, share: Share) -> Router:
+    """The router. cheap: what the first action may cost, as a share of the best one's cost; share: of train queries
+    that are escalated.
+    """
 
     def init(setting: Setting) -> State:
-        first = singles.best(setting, singles.base(setting))
-        second = singles.best(setting, np.ones(len(setting.actions), bool))
+        first, second = singles.cheap(setting, cheap), singles.best(setting)
         confidence = np.sort(setting.train.confidence[:, first])
         least = round(share * len(confidence))
         threshold = confidence[least] if least < len(confidence) else np.inf
@@ -46,6 +49,9 @@ def build(*, share: Annotated[float, Field(ge=0, le=1)]) -> Router:
         settle=settle,
         learn=lambda state, asked, action, cost_usd, quality: state,
         notes=lambda state, setting: [],
+        believe=None,
+        prefer=None,
+        always=None,
         adapts=False,
         draws=False,
     )

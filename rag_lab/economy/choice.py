@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import product
 from typing import Annotated, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -33,10 +34,21 @@ class Preference(NamedTuple):
         """The weights, which sum to 1; ConfigError where all are 0."""
         total = sum(self)
         if not total > 0:
-            raise ConfigError(
-                "router.preference: all weights are 0; give one of cost, quality, diversity a weight"
-            )
+            raise ConfigError("router.preference: all weights are 0; give one of cost, quality, diversity a weight")
         return jnp.array(self, jnp.float32) / total
+
+
+def lattice(steps: int) -> dict[str, Preference]:
+    """Preferences spread evenly over all proportions, in shares of 1/steps, from cost alone to diversity alone; named
+    by their shares.
+    """
+    found = {}
+    for cost, quality in product(range(steps, -1, -1), range(steps, -1, -1)):
+        diversity = steps - cost - quality
+        if diversity >= 0:
+            one = Preference(cost / steps, quality / steps, diversity / steps)
+            found[" · ".join(f"{share:.0%} {name}" for name, share in one._asdict().items() if share)] = one
+    return found
 
 
 class Limits(NamedTuple):

@@ -31,4 +31,4 @@ def build(
     def init(setting: Setting) -> Array:
         return jnp.int32(actions.place(setting.actions, action, "router"))
 
-    return once(init, lambda key, state, asked: state)
+    return once(init, lambda key, state, asked: state, always=action)

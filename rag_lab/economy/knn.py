@@ -24,11 +24,14 @@ from rag_lab.kernels.choice import nearest
 
 
 class State(NamedTuple):
-    """Train queries: features in units of their deviation, which is `scale`, and objectives of every action."""
+    """Train queries: features in units of their deviation, which is `scale`, and objectives of every action; and
+    what is wanted.
+    """
 
     scale: Float[Array, " F"]
     features: Float[Array, "Q F"]
     objectives: Float[Array, "Q A M"]
+    weights: Float[Array, " M"]
 
 
 def build(
@@ -48,7 +51,7 @@ def build(
     def init(setting: Setting) -> State:
         scale = setting.train.features.std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
-        arrays = (scale, setting.train.features / scale, objectives(setting.train))
+        arrays = (scale, setting.train.features / scale, objectives(setting.train), weights)
         return State(*(jnp.asarray(array, jnp.float32) for array in arrays))
 
     def choose(key: Array, state: State, asked: Asked) -> Int[Array, ""]:
@@ -56,6 +59,6 @@ def build(
         near = jax.lax.top_k(-apart, min(neighbours, len(apart)))[1]
         believed = state.objectives[near].mean(axis=0)
         everything, free = jnp.ones(len(believed), bool), jnp.full(believed.shape[1], jnp.inf)
-        return nearest(believed, everything, weights, free, measure)
+        return nearest(believed, everything, state.weights, free, measure)
 
-    return once(init, choose)
+    return once(init, choose, prefer=lambda state, weights: state._replace(weights=weights))

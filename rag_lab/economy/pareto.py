@@ -42,9 +42,10 @@ class QualityGate(NamedTuple):
 
 
 class State(NamedTuple):
-    """What was learned, what was spent, what is switched off. base: the cheapest tier's actions."""
+    """What was learned, wanted, spent and switched off. base: the cheapest tier's actions."""
 
     estimates: Estimates
+    weights: Float[Array, " M"]
     purse: budget.Purse | None
     gate: gate.Gate | None
     base: Bool[Array, " A"]
@@ -88,7 +89,7 @@ def build(
         tiers = _tiers(setting)
         tier = jnp.array([tiers.index(action.tier) for action in setting.actions], jnp.int32)
         gated = None if quality_gate is None else gate.begin(tier, len(tiers))
-        return State(estimates, purse, gated, jnp.asarray(base))
+        return State(estimates, weights, purse, gated, jnp.asarray(base))
 
     def permitted(state: State) -> Bool[Array, " A"]:
         on = jnp.ones_like(state.base) if state.gate is None else gate.open_to(state.gate)
@@ -96,12 +97,14 @@ def build(
 
     def wanted(state: State) -> Float[Array, " M"]:
         if state.purse is None or stream is None:
-            return weights
-        return budget.tighten(weights, budget.used(state.purse), stream.sharpness)
+            return state.weights
+        return budget.tighten(state.weights, budget.used(state.purse), stream.sharpness)
+
+    def believe(state: State, asked: Asked) -> Float[Array, "A M"]:
+        return predict(state.estimates, asked.context, asked.features).cautious(caution)
 
     def choose(key: Array, state: State, asked: Asked) -> Int[Array, ""]:
-        objectives = predict(state.estimates, asked.context, asked.features).cautious(caution)
-        return nearest(objectives, permitted(state), wanted(state), bounds, measure)
+        return nearest(believe(state, asked), permitted(state), wanted(state), bounds, measure)
 
     def learn(
         state: State, asked: Asked, action: Int[Array, ""], cost_usd: Float[Array, ""], quality: Float[Array, ""]
@@ -109,9 +112,7 @@ def build(
         gated = state.gate
         if gated is not None and quality_gate is not None:
             beliefs = predict(state.estimates, asked.context, asked.features)
-            instead = nearest(
-                beliefs.cautious(caution), permitted(state) & state.base, wanted(state), bounds, measure
-            )
+            instead = nearest(beliefs.cautious(caution), permitted(state) & state.base, wanted(state), bounds, measure)
             gated = gate.judge(
                 gated,
                 action,
@@ -140,6 +141,9 @@ def build(
         settle=lambda state, asked, action, confidence: action,
         learn=learn,
         notes=notes,
+        believe=believe,
+        prefer=lambda state, weights: state._replace(weights=weights),
+        always=None,
         adapts=stream is not None or quality_gate is not None,
         draws=False,
     )

@@ -1,4 +1,4 @@
-"""A coin for every query: the best single action, or the best single action of the cheapest tier.
+"""A coin for every query: the best single action, or the best of those that cost much less.
 
 Its points over all shares are the straight line between the two: a router that does not look at queries can have
 any of them, so one that looks must lie above.
@@ -10,22 +10,22 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int
 from pydantic import Field
 
 from rag_lab.economy import singles
 from rag_lab.economy.router import Asked, Router, Setting, once
 
+Share = Annotated[float, Field(ge=0, le=1)]
 
-def build(*, share: Annotated[float, Field(ge=0, le=1)]) -> Router:
-    """The router. share: of queries that get the best single action."""
+
+def build(*, cheap: Share, share: Share) -> Router:
+    """The router. cheap: what the other action may cost, as a share of the best one's cost; share: of queries that
+    get the best.
+    """
 
     def init(setting: Setting) -> Int[Array, " 2"]:
-        everything = np.ones(len(setting.actions), bool)
-        return jnp.array(
-            [singles.best(setting, among) for among in (singles.base(setting), everything)], jnp.int32
-        )
+        return jnp.array([singles.cheap(setting, cheap), singles.best(setting)], jnp.int32)
 
     def choose(key: Array, state: Int[Array, " 2"], asked: Asked) -> Int[Array, ""]:
         return state[jax.random.bernoulli(key, share).astype(jnp.int32)]

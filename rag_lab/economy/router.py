@@ -5,7 +5,7 @@ features, and picks the action to run. Having the answer and the generator's con
 another action's answer instead, once, and both are paid. Then it hears what was spent and, where it is known, how
 good the answer was.
 
-Shapes: Q train queries, A actions, F features.
+Shapes: Q train queries, A actions, F features, M objectives.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ class Asked(NamedTuple):
 class Router(NamedTuple):
     """Pure functions; all but `init` and `notes` may be traced by jit, vmap and scan.
 
-    init(setting) -> state, on the host. choose(key, state, asked) -> the action to run. settle(state, asked,
-    action, confidence) -> the action whose answer is shown, the same or another. learn(state, asked, action,
-    cost_usd, quality) -> state; quality is NaN where nobody knows it. notes(state, setting) -> what a reader
-    should hear of it. adapts: learn does something, so the order of queries matters. draws: chance has a part in
+    init(setting) -> state, on the host. choose(key, state, asked) -> the action to run. settle(state, asked, action,
+    confidence) -> the action whose answer is shown, the same or another. learn(state, asked, action, cost_usd, quality)
+    -> state; quality is NaN where nobody knows it. notes(state, setting) -> what a reader should hear of it.
+    believe(state, asked) -> the objectives [A, M] by which it chooses, minimised. prefer(state, weights [M]) -> state,
+    under another preference. always: the action of a router that knows no other. These three are None where a router
+    has no such thing. adapts: learn does something, so the order of queries matters. draws: chance has a part in
     choose.
     """
 
@@ -53,6 +55,9 @@ class Router(NamedTuple):
     settle: Callable[[State, Asked, Int[Array, ""], Float[Array, ""]], Int[Array, ""]]
     learn: Callable[[State, Asked, Int[Array, ""], Float[Array, ""], Float[Array, ""]], State]
     notes: Callable[[State, Setting], list[str]]
+    believe: Callable[[State, Asked], Float[Array, "A M"]] | None
+    prefer: Callable[[State, Float[Array, " M"]], State] | None
+    always: Action | None
     adapts: bool
     draws: bool
 
@@ -61,6 +66,8 @@ def once(
     init: Callable[[Setting], State],
     choose: Callable[[Array, State, Asked], Int[Array, ""]],
     *,
+    prefer: Callable[[State, Float[Array, " M"]], State] | None = None,
+    always: Action | None = None,
     draws: bool = False,
 ) -> Router:
     """A router that is content with its first answer and never changes."""
@@ -70,6 +77,9 @@ def once(
         settle=lambda state, asked, action, confidence: action,
         learn=lambda state, asked, action, cost_usd, quality: state,
         notes=lambda state, setting: [],
+        believe=None,
+        prefer=prefer,
+        always=always,
         adapts=False,
         draws=draws,
     )

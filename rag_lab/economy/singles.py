@@ -1,4 +1,4 @@
-"""One action for all queries: the best by mean quality on train, each domain weighing the same.
+"""Single actions for all queries, chosen by their means on train, each domain weighing the same.
 
 Shapes: Q train queries, A actions.
 """
@@ -17,15 +17,21 @@ def means(values: Float[np.ndarray, "Q A"], setting: Setting) -> Float[np.ndarra
     return np.mean([values[setting.context == one].mean(axis=0) for one in contexts], axis=0)
 
 
+def cheap(setting: Setting, share: float) -> int:
+    """The best of the actions that cost at most this share of what the best of all costs; else the cheapest."""
+    cost = means(setting.train.cost_usd, setting)
+    within = cost <= share * cost[best(setting)]
+    return best(setting, within if within.any() else cost <= cost.min())
+
+
 def base(setting: Setting) -> Bool[np.ndarray, " A"]:
     """The actions of the cheapest tier, which is that of the action that can cost least."""
     tier = setting.actions[int(setting.train.most_usd.argmin())].tier
     return np.array([one.tier == tier for one in setting.actions])
 
 
-def best(setting: Setting, among: Bool[np.ndarray, " A"]) -> int:
-    """The action with the highest mean quality among some; of equals the cheapest."""
+def best(setting: Setting, among: Bool[np.ndarray, " A"] | None = None) -> int:
+    """The action with the highest mean quality, of all or of some; of equals the cheapest."""
     quality, cost = means(setting.train.quality, setting), means(setting.train.cost_usd, setting)
-    return min(
-        np.flatnonzero(among).tolist(), key=lambda action: (-round(float(quality[action]), 9), cost[action])
-    )
+    actions = range(len(cost)) if among is None else np.flatnonzero(among).tolist()
+    return min(actions, key=lambda action: (-round(float(quality[action]), 9), cost[action]))

@@ -129,7 +129,7 @@ def by_pairs(points: Float[np.ndarray, "N M"]) -> Bool[np.ndarray, " N"]:
     """Which points stand, by comparing all pairs."""
     no_worse = (points[:, None] <= points[None]).all(axis=2)
     better = (points[:, None] < points[None]).any(axis=2)
-    return ~(no_worse & better).any(axis=0)
+    return np.logical_not((no_worse & better).any(axis=0))
 
 
 def by_sweep(points: Float[np.ndarray, "N M"]) -> Bool[np.ndarray, " N"]:
@@ -142,7 +142,9 @@ def by_sweep(points: Float[np.ndarray, "N M"]) -> Bool[np.ndarray, " N"]:
     return kept
 
 
-def wrong(expected: Bool[np.ndarray, "..."], found: Sequence[Bool[np.ndarray, "..."]]) -> str | None:
+def wrong(
+    expected: Bool[np.ndarray, "*points"], found: Bool[np.ndarray, "*points"] | Sequence[Bool[np.ndarray, " N"]]
+) -> str | None:
     """What is wrong with a result: None if every point is judged as expected."""
     differing = int((np.asarray(found) != expected).sum())
     return f"{differing} of {expected.size} points are judged otherwise" if differing else None

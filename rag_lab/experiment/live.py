@@ -14,6 +14,7 @@ from jaxtyping import Int
 from omegaconf import OmegaConf
 
 from rag_lab import config, wiring
+from rag_lab.economy.router import Router
 from rag_lab.encoder.live import Live
 from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import Lab
@@ -77,6 +78,7 @@ def check(lab: Lab, nodes: Nodes) -> None:
         )
     if wiring.build(nodes["generator"], "generator") is None:
         raise ConfigError("generator=none: a live pipeline answers; give generator=lead")
+    shown(wiring.build(nodes["router"], "router"))
     if nodes["cache"] != node("cache", "none"):
         raise ConfigError(f"cache={lab.choices['cache']}: this pipeline remembers nothing yet; give cache=none")
     policy = wiring.build(nodes["policy"], "policy")
@@ -96,9 +98,7 @@ def setting(lab: Lab) -> Setting:
     """What policies are started with. ConfigError from a policy that has to be tuned."""
 
     def untuned(per_domain: bool, budget: Budget) -> Int[np.ndarray, " C"]:
-        raise ConfigError(
-            "policy: a tuned policy needs a study; tune by +experiment=week2, then policy=recommended"
-        )
+        raise ConfigError("policy: a tuned policy needs a study; tune by +experiment=week2, then policy=recommended")
 
     return lab.setting(ACTIONS, untuned, lab.no_judged(ACTIONS))
 
@@ -124,6 +124,13 @@ def _judged(collection: Collection, query: Query) -> bool:
     return any(grade > 0 for grade in collection.qrels.get(query.id, {}).values())
 
 
+def shown(router: Router) -> int:
+    """How many passages a router shows; ConfigError where that depends on the query."""
+    if router.always is None:
+        raise ConfigError("router: the live pipeline shows every query the same number of passages; give router=fixed")
+    return router.always.passages
+
+
 def stages(given: Materials, nodes: Nodes, window: int) -> Stages:
     """The stages of one pipeline. window: latest items of feedback that its filter judges together."""
     built = {group: wiring.build(one, group) for group, one in nodes.items()}
@@ -134,6 +141,6 @@ def stages(given: Materials, nodes: Nodes, window: int) -> Stages:
         generator=built["generator"],
         filter=built["filter"],
         indexes=given.indexes,
-        shown=built["router"].passages,
+        shown=shown(built["router"]),
         window=window,
     )

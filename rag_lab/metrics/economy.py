@@ -13,37 +13,20 @@ leading axes, such as resamples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rag_lab.kernels import hypervolume as kernel
-from rag_lab.metrics.significance import LEVEL, Estimate
+from rag_lab.metrics.significance import Estimate
 
-RESAMPLES_AT_ONCE = 256  # of the volume's P × P slabs
-
-
-class Interval(NamedTuple):
-    """A value and its 95% interval; NaN in a resample where there is no such value spoils the interval, as it should."""
-
-    value: float
-    low: float
-    high: float
+SETS_AT_ONCE = 256  # whose P × P slabs are in memory together
 
 
-def interval(value: Float[np.ndarray, ""] | float, draws: Float[np.ndarray, " R"]) -> Interval:
-    """Percentile interval of the draws, widened to hold the value itself."""
-    low, high = np.quantile(draws, [LEVEL / 2, 1 - LEVEL / 2])
-    return Interval(float(value), float(min(low, value)), float(max(high, value)))
-
-
-def means(estimates: Sequence[Estimate]) -> tuple[Float[np.ndarray, " P"], Float[np.ndarray, "R P"]]:
-    """The means over domains of several variants, and their resamples."""
-    return np.array([one.value[-1] for one in estimates]), np.stack([one.draws[:, -1] for one in estimates], axis=1)
+def mean(estimate: Estimate) -> Float[np.ndarray, " R+1"]:
+    """The mean over domains, and its resamples after it."""
+    return np.array([estimate.value[-1], *estimate.draws[:, -1]])
 
 
 def cost_at_quality(
@@ -88,13 +71,12 @@ def _beneath(
     return bool(risen <= (quality[last] - quality[first]) * (cost[middle] - cost[first]))
 
 
-def shares(
-    cost: Float[np.ndarray, "*R P"],
-    quality: Float[np.ndarray, "*R P"],
-    diversity: Float[np.ndarray, "*R P"],
-    dearest: float,
-) -> Float[np.ndarray, "*R P 3"]:
-    """Objectives as shares of the box: 0 is the ideal, 1 the reference point. dearest: the cost at the reference."""
+def shares(measures: Float[np.ndarray, "M *R P"], dearest: float) -> Float[np.ndarray, "*R P M"]:
+    """Objectives as shares of the box: 0 is the ideal, 1 the reference point.
+
+    measures: cost, quality, diversity; dearest: the cost at the reference point.
+    """
+    cost, quality, diversity = measures
     return np.stack([cost / dearest, 1 - quality, 1 - diversity], axis=-1)
 
 
@@ -102,11 +84,13 @@ def hypervolume(objectives: Float[np.ndarray, "*R P M"]) -> Float[np.ndarray, "*
     """The share of the box that each set of points dominates, from their `shares`."""
     sets = objectives.reshape(-1, *objectives.shape[-2:])
     with jax.enable_x64(True):
-        reference, real = jnp.ones(sets.shape[-1]), jnp.ones(sets.shape[1], bool)
-        found = jax.lax.map(
-            lambda points: kernel.hypervolume(points, reference, real), jnp.asarray(sets), batch_size=RESAMPLES_AT_ONCE
-        )
-        return np.asarray(found).reshape(objectives.shape[:-2])
+        return np.asarray(_volumes(jnp.asarray(sets))).reshape(objectives.shape[:-2])
+
+
+@jax.jit
+def _volumes(sets: Float[Array, "N P M"]) -> Float[Array, " N"]:
+    reference, real = jnp.ones(sets.shape[2]), jnp.ones(sets.shape[1], bool)
+    return jax.lax.map(lambda points: kernel.hypervolume(points, reference, real), sets, batch_size=SETS_AT_ONCE)
 
 
 def wasted(member: Bool[np.ndarray, "Q A"], action: Int[np.ndarray, " Q"]) -> Float[np.ndarray, " Q"]:

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
 from rag_lab.report.figures import Picture
+from rag_lab.report.run import Run
 from rag_lab.report.style import FAMILY, NEUTRAL, SPARE, STANDING, TREATMENT, tint
 
 AXES = ("cost, USD per 1,000", "quality", "diversity")
@@ -38,6 +39,16 @@ class Step(NamedTuple):
     share: Float[np.ndarray, " A"]
 
 
+def chosen(run: Run) -> Picture | None:
+    """The figure of a run of the economy; None for any other run."""
+    drawn = run.curves.get("economy")
+    if drawn is None:
+        return None
+    steps = [Step(one["label"], np.array(one["share"])) for one in drawn["steps"]]
+    objectives, front = np.array(drawn["objectives"]), np.array(drawn["front"], bool)
+    return scatter(drawn["labels"], drawn["tiers"], objectives, front, steps, drawn["start"])
+
+
 def scatter(
     labels: Sequence[str],
     tiers: Sequence[str],
@@ -58,7 +69,9 @@ def scatter(
             (own & ~front, f"{tier}, dominated", {"color": tint(NEUTRAL, 0.55), "symbol": symbol, "size": DOT - 2}),
         ):
             if among.any():
-                figure.add_trace(_dots(objectives[among], [labels[n] for n in np.flatnonzero(among)], name, marker))
+                figure.add_trace(
+                    _dots(objectives[among], [labels[row] for row in np.flatnonzero(among).tolist()], name, marker)
+                )
     ideal = np.array([objectives[:, 0].min(), *objectives[:, 1:].max(axis=0)])
     star = {"color": NEUTRAL, "symbol": "cross", "size": DOT + 3}
     figure.add_trace(_dots(ideal[None], ["the best of every objective, which no action has"], "ideal point", star))
@@ -105,7 +118,7 @@ def _dots(objectives: Float[np.ndarray, "A 3"], texts: list[str], name: str, mar
 
 def _chosen(labels: Sequence[str], objectives: Float[np.ndarray, "A 3"], step: Step) -> dict[str, list[Any]]:
     """What the slider changes of the rings, as a Plotly restyle: each value in a list of one trace."""
-    rows = np.flatnonzero(step.share > 0)
+    rows = np.flatnonzero(step.share > 0).tolist()
     small, large = RING
     return {
         **{axis: [objectives[rows, place].tolist()] for place, axis in enumerate("xyz")},
@@ -114,9 +127,7 @@ def _chosen(labels: Sequence[str], objectives: Float[np.ndarray, "A 3"], step: S
     }
 
 
-def _arrange(
-    figure: go.Figure, steps: Sequence[Step], chosen: Sequence[dict[str, list[Any]]], start: int
-) -> None:
+def _arrange(figure: go.Figure, steps: Sequence[Step], chosen: Sequence[dict[str, list[Any]]], start: int) -> None:
     rings = len(figure.data) - 1
     wall = {"gridcolor": tint(NEUTRAL, 0.35), "backgroundcolor": "rgba(0,0,0,0)", "zeroline": False}
     axes = {
@@ -130,7 +141,7 @@ def _arrange(
         height=HEIGHT,
         margin={"l": 0, "r": 0, "t": 10, "b": 10},
         hoverlabel={"font": {"family": FAMILY}},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom", "itemsizing": "constant"},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
         scene={**axes, "aspectmode": "cube", "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 0.8}}},
         sliders=[
             {

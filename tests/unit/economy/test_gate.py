@@ -31,7 +31,7 @@ def test_by_hand() -> None:
     assert gate.open_to(after(losses[:3])).tolist() == [True, True, True, True]
     found = after(losses)
     assert gate.open_to(found).tolist() == [True, True, False, True]
-    assert float(found.mean[1]) == pytest.approx(-0.15) and int(found.count[1]) == 4
+    assert float(found.mean[1]) == pytest.approx(-0.15) and int(found.heard[1]) == 4
 
 
 def test_a_loss_within_its_error_is_not_held_against_a_tier() -> None:
@@ -53,7 +53,7 @@ def test_numpy_agrees_on_mean_and_error(heard: list[tuple[int, float]]) -> None:
     found = after(heard)
     for tier in range(3):
         own = np.array([gain for action, gain in heard if int(TIER[action]) == tier and np.isfinite(gain)])
-        assert int(found.count[tier]) == len(own)
+        assert int(found.heard[tier]) == len(own)
         if len(own):
             assert float(found.mean[tier]) == pytest.approx(own.mean(), abs=1e-5)
             assert float(found.squares[tier]) == pytest.approx(((own - own.mean()) ** 2).sum(), abs=1e-4)

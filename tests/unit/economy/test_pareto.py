@@ -70,10 +70,12 @@ def test_limits_hold_wherever_some_action_is_believed_to_keep_them() -> None:
     chosen = routed(limits=limits(usd_per_1k=0.2), preference=preference(0, 1, 0)).action
     beliefs = np.asarray(believed().mean)
     assert (beliefs[np.arange(200), chosen, 0] <= 0.2e-3 * (1 + 1e-6)).all()
-    chosen = routed(limits=limits(quality=0.5), preference=preference(1, 0, 0)).action
+    reachable = (-beliefs[:, :, 1]).max(axis=1)
+    floor = float(np.quantile(reachable, 0.2))
+    chosen = routed(limits=limits(quality=floor), preference=preference(1, 0, 0)).action
     reached = -beliefs[np.arange(200), chosen, 1]
-    could = (-beliefs[:, :, 1]).max(axis=1) >= 0.5
-    assert (reached[could] >= 0.5 - 1e-6).all() and 0 < could.sum() < 200
+    assert (reached[reachable > floor] >= floor - 1e-6).all()
+    np.testing.assert_allclose(reached[reachable < floor], reachable[reachable < floor])  # as near as it gets
 
 
 def test_caution_prefers_what_is_well_known() -> None:
@@ -135,9 +137,7 @@ def test_an_upgrade_that_does_not_pay_is_switched_off_for_good_and_it_is_said() 
     used = LARGE[chosen.action]
     assert used.sum() == 20 and not used[np.flatnonzero(used)[-1] + 1 :].any()
     (told,) = router.notes(end, SETTING)
-    assert (
-        told.startswith("The router switched off 'large' after 20 answers: they gained -0.") and "'small'" in told
-    )
+    assert told.startswith("The router switched off 'large' after 20 answers: they gained -0.") and "'small'" in told
 
 
 def test_an_upgrade_that_pays_stays() -> None:
@@ -150,7 +150,7 @@ def test_what_nobody_scored_is_not_held_against_an_upgrade() -> None:
     router = build("pareto", preference=preference(0, 1, 0), quality_gate=GATE)
     unknown = TEST._replace(quality=np.full_like(TEST.quality, np.nan))
     _, _, end = replay.stream(router, router.init(SETTING), unknown, CONTEXT, np.arange(200), seed=0)
-    assert end.gate.count.tolist() == [0, 0] and router.notes(end, SETTING) == []
+    assert end.gate.heard.tolist() == [0, 0] and router.notes(end, SETTING) == []
 
 
 def test_a_stream_with_much_to_spend_is_routed_as_without_a_budget() -> None:
@@ -161,20 +161,17 @@ def test_a_stream_with_much_to_spend_is_routed_as_without_a_budget() -> None:
 
 
 def test_a_stream_with_little_to_spend_goes_without_upgrades_sooner_or_later() -> None:
-    scarce = {"usd_per_1k": 0.3, "window": 50, "sharpness": 2.0}
+    scarce = {"usd_per_1k": 0.15, "window": 50, "sharpness": 2.0}
     router = build("pareto", preference=preference(0, 1, 0), stream=scarce)
     chosen, paid, _ = replay.stream(router, router.init(SETTING), TEST, CONTEXT, np.arange(200), seed=0)
     windows = np.lib.stride_tricks.sliding_window_view(paid.astype(np.float64), 50).sum(axis=1)
-    assert windows.max() <= 0.3 * 50 / 1000 and windows.max() > 0.15 * 50 / 1000
-    used = LARGE[chosen.action]
-    assert used[:5].all() and 0 < used.mean() < 0.5
+    assert 0.5 < windows.max() / (0.15 * 50 / 1000) <= 1
+    assert 0 < LARGE[chosen.action].mean() < 0.5
 
 
 def test_a_stream_that_cannot_pay_the_cheapest_action_is_refused() -> None:
     poor = {"usd_per_1k": 0.01, "window": 50, "sharpness": 4.0}
-    with pytest.raises(
-        ConfigError, match=r"^router\.stream\.usd_per_1k: given 0\.01; the cheapest action can cost "
-    ):
+    with pytest.raises(ConfigError, match=r"^router\.stream\.usd_per_1k: given 0\.01; the cheapest action can cost "):
         build("pareto", stream=poor).init(SETTING)
 
 

@@ -12,6 +12,7 @@ from unit.economy.offers import ACTIONS, DOMAINS, FOLDER, LARGE, build, outcomes
 
 from rag_lab.economy import replay, singles
 from rag_lab.economy.actions import Action
+from rag_lab.economy.choice import Preference, lattice
 from rag_lab.economy.router import Asked, Router
 from rag_lab.errors import ConfigError
 
@@ -76,9 +77,7 @@ def test_the_stream_does_what_is_done_step_by_step(router: Router) -> None:
         assert [int(first), int(action)] == [routed.first[query], routed.action[query]]
         again = TEST.cost_usd[query, int(first)] - TEST.retrieval_usd[query] if first != action else 0.0
         spent.append(TEST.cost_usd[query, int(action)] + again)
-        state = learn(
-            state, asked(query), action, jnp.float32(spent[-1]), jnp.float32(TEST.quality[query, action])
-        )
+        state = learn(state, asked(query), action, jnp.float32(spent[-1]), jnp.float32(TEST.quality[query, action]))
     np.testing.assert_allclose(paid, spent, rtol=1e-5)
     for one, other in zip(leaves(end), leaves(state), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
@@ -113,8 +112,38 @@ def test_nothing_to_tell_before_anything_happened(router: Router) -> None:
     assert router.notes(router.init(SETTING), SETTING) == []
 
 
+def test_an_unknown_confidence_is_enough() -> None:
+    router = build("cascade", share=1.0)
+    state = router.init(SETTING)
+    assert int(router.settle(state, asked(0), state.first, jnp.float32(jnp.nan))) == int(state.first)
+
+
+def test_what_is_believed_has_a_row_for_every_action(router: Router) -> None:
+    if router.believe is not None:
+        assert router.believe(router.init(SETTING), asked(0)).shape == (len(ACTIONS), 3)
+
+
+def test_another_preference_is_the_same_router_built_with_it() -> None:
+    other = {"cost": 0.0, "quality": 1.0, "diversity": 0.0}
+    for name in ("pareto", "knn"):
+        router, built = build(name), build(name, preference=other)
+        assert router.prefer is not None
+        state = router.prefer(router.init(SETTING), Preference(**other).weights())
+        routed = replay.route(router, state, TEST, CONTEXT, seed=0)
+        assert routed.action.tolist() == replay.route(built, built.init(SETTING), TEST, CONTEXT, seed=0).action.tolist()
+
+
+def test_preferences_are_spread_over_all_proportions() -> None:
+    found = lattice(2)
+    assert list(found) == ["100% cost", "50% cost · 50% quality", "50% cost · 50% diversity", "100% quality",
+                           "50% quality · 50% diversity", "100% diversity"]  # fmt: skip
+    assert all(sum(one) == 1 for one in lattice(5).values()) and len(lattice(5)) == 21
+
+
 def test_fixed_takes_its_action_and_needs_it_in_the_space() -> None:
-    state = build("fixed", **FIXED).init(SETTING)
+    router = build("fixed", **FIXED)
+    state = router.init(SETTING)
+    assert router.always == Action(**FIXED)
     assert ACTIONS[int(state)] == Action(**FIXED)
     with pytest.raises(ConfigError, match=r"^router\.passages: given 7; the action space has 2, 5, 10$"):
         build("fixed", **FIXED | {"passages": 7}).init(SETTING)
@@ -133,6 +162,14 @@ def test_of_equally_good_actions_the_cheapest_is_the_best() -> None:
     assert cost[chosen] == cost.min()
 
 
+def test_a_cheap_action_is_the_best_of_those_that_cost_little() -> None:
+    cost, quality = (singles.means(values, SETTING) for values in (SETTING.train.cost_usd, SETTING.train.quality))
+    within = cost <= 0.2 * cost[singles.best(SETTING)]
+    chosen = singles.cheap(SETTING, 0.2)
+    assert within[chosen] and quality[chosen] == quality[within].max()
+    assert cost[singles.cheap(SETTING, 0.0)] == cost.min()
+
+
 def test_domains_weigh_the_same_in_a_mean() -> None:
     values = np.array([[1.0], [1.0], [1.0], [0.0]])
     assert singles.means(values, SETTING._replace(context=np.array([0, 0, 0, 1]))).tolist() == [0.5]
@@ -144,7 +181,8 @@ def test_random_mix_mixes_as_it_is_told(share: float) -> None:
     first, best = router.init(SETTING).tolist()
     keys = jax.random.split(jax.random.key(0), 2000)
     chosen = np.asarray(jax.vmap(lambda key: router.choose(key, jnp.array([first, best]), asked(0)))(keys))
-    assert not LARGE[first] and LARGE[best]
+    cost = singles.means(SETTING.train.cost_usd, SETTING)
+    assert cost[first] <= 0.5 * cost[best] and best == singles.best(SETTING)
     assert (chosen == best).mean() == pytest.approx(share, abs=0.05)
 
 

@@ -26,9 +26,7 @@ masks = arrays(np.bool_, ACTIONS).filter(np.any)
 names = st.sampled_from(sorted(MEASURES))
 
 
-def naive(
-    objectives: np.ndarray, permitted: np.ndarray, weights: np.ndarray, limits: np.ndarray, name: str
-) -> int:
+def naive(objectives: np.ndarray, permitted: np.ndarray, weights: np.ndarray, limits: np.ndarray, name: str) -> int:
     """The same in a loop over actions; a tuple's order says what counts first."""
 
     def beaten(one: np.ndarray) -> bool:
@@ -115,9 +113,7 @@ def test_the_choice_is_permitted_on_the_front_and_within_limits(
 
 @settings(max_examples=40, deadline=None)
 @given(sets, weights, names, st.sampled_from([0.25, 2.0, 1024.0]), st.integers(-3, 3))
-def test_units_change_nothing(
-    objectives: np.ndarray, weights: np.ndarray, name: str, scale: float, shift: int
-) -> None:
+def test_units_change_nothing(objectives: np.ndarray, weights: np.ndarray, name: str, scale: float, shift: int) -> None:
     """Another unit and another origin, of every objective."""
     free, everything = np.full(OBJECTIVES, np.inf, np.float32), np.ones(ACTIONS, bool)
     moved = ((objectives + shift) * scale).astype(np.float32)

@@ -81,9 +81,7 @@ def test_without_topics_there_is_no_alpha_ndcg() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(relevances, vectors, masks, balances)
-def test_the_loop_agrees_on_mmr(
-    relevance: np.ndarray, vectors: np.ndarray, real: np.ndarray, balance: float
-) -> None:
+def test_the_loop_agrees_on_mmr(relevance: np.ndarray, vectors: np.ndarray, real: np.ndarray, balance: float) -> None:
     likeness = np.round(vectors @ vectors.T, 3).astype(np.float32)
     found = _mmr(relevance, likeness, real, jnp.float32(balance), k=K).tolist()
     expected = naive_mmr(relevance, likeness, real, balance, K)

@@ -173,9 +173,7 @@ def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     pairs = [(key, given.genes[:2]) for key, given in examples]
     alike(partial(crossover, operators=LIVELY), pairs)
     alike(partial(mutation, operators=LIVELY), [(key, pair[0]) for key, pair in pairs])
-    mapped = jax.vmap(ADVANCE)(
-        *jax.tree.map(lambda *each: jnp.stack(each), *examples)
-    )  # eagerly it takes a minute
+    mapped = jax.vmap(ADVANCE)(*jax.tree.map(lambda *each: jnp.stack(each), *examples))  # eagerly it takes a minute
     for number, (key, given) in enumerate(examples):
         for one, other in zip(mapped, ADVANCE(key, given), strict=True):
             np.testing.assert_allclose(one[number], other, rtol=1e-5)
