@@ -285,7 +285,7 @@ def _curves(
     """What the figures draw: every action's means, which of them stand, and what each preference chose."""
     means = np.stack([single(number, test).mean(axis=1) for number in range(len(test.actions))])
     signed = (means * np.array([1, -1, -1])).astype(np.float32)
-    shown = {**swept, treatment: played[treatment]}
+    shown = {**swept, "as configured": played[treatment]}
     return {
         "labels": [action.label for action in test.actions],
         "tiers": [action.tier for action in test.actions],

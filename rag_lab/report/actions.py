@@ -21,7 +21,7 @@ from rag_lab.report.style import FAMILY, NEUTRAL, SPARE, STANDING, TREATMENT, ti
 
 AXES = ("cost, USD per 1,000", "quality", "diversity")
 HEIGHT, NARROW_HEIGHT = 620, 560  # pixels, the slider's included
-DOT, RING = 6, (11, 30)  # pixels: a dot; the rings of the rarest and of the only choice
+DOT, RING = 6, (16, 40)  # pixels: a dot; the rings of the rarest and of the only choice
 # Plotly has few shapes in three dimensions; each tier also has a colour of its own.
 TIERS = (
     (STANDING["static"].colour, "circle"),
@@ -81,12 +81,7 @@ def scatter(
             **{key: value[0] for key, value in chosen[start].items() if key != "marker.size"},
             name="chosen",
             mode="markers",
-            marker={
-                "size": chosen[start]["marker.size"][0],
-                "color": "rgba(0,0,0,0)",
-                "symbol": "circle-open",
-                "line": {"color": TREATMENT.colour, "width": 3},
-            },
+            marker={"size": chosen[start]["marker.size"][0], "color": TREATMENT.colour, "symbol": "circle-open"},
             hovertemplate="%{text}<extra>chosen</extra>",
         )
     )
@@ -129,7 +124,7 @@ def _chosen(labels: Sequence[str], objectives: Float[np.ndarray, "A 3"], step: S
 
 def _arrange(figure: go.Figure, steps: Sequence[Step], chosen: Sequence[dict[str, list[Any]]], start: int) -> None:
     rings = len(figure.data) - 1
-    wall = {"gridcolor": tint(NEUTRAL, 0.35), "backgroundcolor": "rgba(0,0,0,0)", "zeroline": False}
+    wall = {"gridcolor": NEUTRAL, "showbackground": False, "zeroline": False, "showspikes": False}
     axes = {
         f"{axis}axis": {**wall, "title": {"text": title, "font": {"size": 12.5}}, "nticks": 5}
         for axis, title in zip("xyz", AXES, strict=True)
@@ -147,6 +142,7 @@ def _arrange(figure: go.Figure, steps: Sequence[Step], chosen: Sequence[dict[str
             {
                 "active": start,
                 "currentvalue": {"prefix": SLIDER, "font": {"size": 13}},
+                "font": {"size": 1},  # of the steps' names, which would lie over each other; the current one is above
                 "pad": {"t": 12, "b": 6},
                 "x": 0.02,
                 "len": 0.96,

@@ -119,7 +119,7 @@ def test_the_summary_and_the_figure_take_what_is_found(found: summary.Findings) 
     document = summary.compose({}, found)
     summary.plain(document)
     drawn = summary.plain(found.curves)["economy"]
-    assert [step["label"] for step in drawn["steps"]][-1] == "pareto" and drawn["start"] == 15
+    assert [step["label"] for step in drawn["steps"]][-1] == "as configured" and drawn["start"] == 15
     assert all(sum(step["share"]) == pytest.approx(1) for step in drawn["steps"])
     assert drawn["hulls"]["singles"][0]["name"] in drawn["labels"]
 

@@ -1,0 +1,99 @@
+"""Cost against quality: what single actions can have, what the router can, and where every router stands.
+
+A pure function of a run of the economy. Cost is in US dollars per 1,000 answers, on a logarithmic axis, since tiers
+differ in price by powers of ten; a mix of two points, a straight line on a linear axis, is bent on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from rag_lab.report import marks, panels, wording
+from rag_lab.report.figures import Picture
+from rag_lab.report.panels import Grid, Panel
+from rag_lab.report.run import Run
+from rag_lab.report.style import NEUTRAL, TREATMENT, Style, styles, tint
+
+COST, QUALITY = "cost/usd_per_1k_queries", "answer/quality"
+HULLS = {
+    "router": ("the router, over preferences", Style(TREATMENT.colour, "circle", "solid")),
+    "singles": ("single actions", Style(NEUTRAL, "circle", "dash")),
+}
+BENDS = 24  # points of a line between two corners, so that it bends as it should
+HEIGHT = 420  # pixels
+
+
+def plane(run: Run) -> Picture | None:
+    """The figure; None for a run without routers."""
+    drawn = run.curves.get("economy")
+    if drawn is None:
+        return None
+    figure, look = go.Figure(), styles(run)
+    cost, quality, _ = np.array(drawn["objectives"]).T
+    figure.add_trace(
+        go.Scatter(
+            x=cost,
+            y=quality,
+            mode="markers",
+            name="an action",
+            text=drawn["labels"],
+            marker={"color": tint(NEUTRAL, 0.6), "size": 6},
+            hovertemplate="%{text}<br>%{x:.3g} USD per 1,000, quality %{y:.3f}<extra></extra>",
+            **panels.on(0),
+        )
+    )
+    for kind, (name, style) in HULLS.items():
+        x, y = _mixed(drawn["hulls"][kind])
+        figure.add_trace(marks.line(0, x, y, style, name, strong=kind == "router"))
+    for variant in run.order:
+        if QUALITY in run.variants[variant] and COST in run.variants[variant]:
+            figure.add_trace(_router(run, variant, look[variant]))
+    grid = Grid([Panel(None, HEIGHT, "USD per 1,000 answers, logarithmic scale", "quality of answers")], [[0]])
+    narrow = grid.arrange(figure, legend=True)
+    panels.axis(figure, "x", 0, type="log", dtick="D2")  # labels at 1, 2 and 5
+    caption = (
+        "Means over the test queries' domains. Lines are what mixes of two can have: of single actions, and of the "
+        "router's preferences; a line further up and to the left is worth more. Bars are 95% intervals of each router "
+        "alone; the paired differences say more."
+    )
+    return Picture("cost-quality", "Cost and quality", caption, figure, narrow)
+
+
+def _mixed(corners: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """The hull's line, with points between its corners."""
+    place = np.linspace(0, len(corners) - 1, BENDS * max(len(corners) - 1, 1) + 1)
+    cost, quality = (
+        np.interp(place, np.arange(len(corners)), [corner[key] for corner in corners]) for key in ("cost", "quality")
+    )
+    return cost, quality
+
+
+def _router(run: Run, variant: str, style: Style) -> go.Scatter:
+    bars, said = {}, []
+    for axis, metric in (("x", COST), ("y", QUALITY)):
+        found = run.estimate(variant, metric)
+        assert found.value is not None
+        said.append(f"{metric} {wording.score(found.value)} {wording.interval(found.low, found.high)}")
+        if found.low is not None and found.high is not None:
+            bars[f"error_{axis}"] = {
+                "type": "data",
+                "symmetric": False,
+                "array": [found.high - found.value],
+                "arrayminus": [found.value - found.low],
+                "thickness": 1.4,
+                "width": 0,
+            }
+    return go.Scatter(
+        x=[run.variants[variant][COST]],
+        y=[run.variants[variant][QUALITY]],
+        mode="markers",
+        name=variant,
+        marker={"color": style.colour, "symbol": style.symbol, "size": 10},
+        hovertemplate=f"{variant}<br>{'<br>'.join(said)}<extra></extra>",
+        **bars,
+        **panels.on(0),
+    )
