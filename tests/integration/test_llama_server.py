@@ -36,6 +36,7 @@ EVIDENCE = [
     Passage("b", "", "Bonds pay interest twice a year.", 1),
 ]
 START_S = 300.0  # the longest that the server may take to load the model on a busy machine
+THREADS = 1  # of llama.cpp, whose threads wait for each other by spinning: two on a busy machine take minutes
 TOOLS = Tools(Shelf(lambda texts: np.zeros((len(texts), 2)), lambda texts: np.zeros(len(texts), int)), Bars())
 INSTALLED = importlib.util.find_spec("llama_cpp") is not None
 
@@ -66,7 +67,7 @@ def test_without_the_extra_the_generator_says_how_to_get_it() -> None:
 
 @pytest.fixture(scope="module")
 def generator() -> Any:
-    return built("llamacpp", max_tokens=24, context_tokens=512)
+    return built("llamacpp", max_tokens=24, context_tokens=512, threads=THREADS)
 
 
 @needs_llm
@@ -107,7 +108,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     said = tmp_path_factory.mktemp("server") / "log.txt"
-    options = ("--model", model, "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "1024")
+    options = (
+        "--model",
+        model,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--n_ctx",
+        "1024",
+        "--n_threads",
+        str(THREADS),
+    )
     with said.open("wb") as log:
         server = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", *options], stdout=log, stderr=log)
         try:

@@ -1,5 +1,5 @@
-"""The OpenAI generator against a real server process that fails on request; `tests/integration/test_llama_server.py`
-holds it against llama.cpp's own server.
+"""The OpenAI generator against a real server process that fails on request;
+`tests/integration/test_llama_server.py` holds it against llama.cpp's own server.
 """
 
 from __future__ import annotations

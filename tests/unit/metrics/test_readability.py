@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from rag_lab.metrics.readability import reading_ease, share, syllables
 
-
 KNOWN = {
     1: "the sleep used helped makes bank need played mouse heart whole rule rules style styles called x",
     2: "water open able about ago vaccine studies wanted houses table people science create account changes agreed",

@@ -24,7 +24,7 @@ from rag_lab.encoder.shelf import Shelf, padded
 from rag_lab.l3_answer.generator import Generator
 from rag_lab.l3_answer.shown import diversity
 from rag_lab.metrics import answer as metrics
-from rag_lab.metrics.answer import Asked, Quality
+from rag_lab.metrics.answer import Asked, Grades, Quality
 from rag_lab.types import Answer, Collection, Passage, ProgressFactory, Query
 
 VERSION = "1"  # part of the hash: raise it when the results change
@@ -69,6 +69,11 @@ class Desk(NamedTuple):
     shelf: Shelf
     identity: str
     vectors: Float[np.ndarray, "passages D"]
+
+
+def grades(scored: Scored) -> Grades:
+    """The grades of every query and action, as rows of one table."""
+    return Grades(*(getattr(scored, name).ravel() for name in Grades._fields))
 
 
 class _Case(NamedTuple):
