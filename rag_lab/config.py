@@ -25,6 +25,7 @@ class Config:
     gate: bool = MISSING
     debug: bool = MISSING
     presets: dict[str, float] = field(default_factory=dict)
+    actions: dict[str, Any] = field(default_factory=dict)
     references: list[str] = MISSING
     experiment: Any = None
     data: Any = None
@@ -43,14 +44,16 @@ class Config:
 
 
 KEYS = tuple(Config.__dataclass_fields__)
-GROUPS = tuple(name for name in KEYS if name not in ("seed", "gate", "debug", "presets", "references"))
+VALUES = ("seed", "gate", "debug", "presets", "actions", "references")  # the keys that are no group
+GROUPS = tuple(name for name in KEYS if name not in VALUES)
 
 
-def open_mapping(node: Any, key: str) -> Any:
-    """The node with a mapping `key` that takes new keys on the command line without a '+'."""
+def open_mapping(node: Any, *keys: str) -> Any:
+    """The node with mappings `keys` that take new keys on the command line without a '+'."""
     from omegaconf import OmegaConf
 
-    OmegaConf.set_struct(node[key], False)
+    for key in keys:
+        OmegaConf.set_struct(node[key], False)
     return node
 
 
@@ -60,7 +63,7 @@ def register() -> None:
     from omegaconf import OmegaConf
 
     store = ConfigStore.instance()
-    store.store(name="schema", node=open_mapping(OmegaConf.structured(Config), "presets"))
+    store.store(name="schema", node=open_mapping(OmegaConf.structured(Config), "presets", "actions"))
     # In a group of Hydra's own, so that it is not offered as a variant of ours.
     store.store(
         group="hydra/rag_lab", name="open_domains", node=open_mapping(OmegaConf.create({"domains": {}}), "domains")

@@ -1,25 +1,29 @@
-"""The live pipeline: embed → detect → choose α → search → answer → feedback → filter → learn. Pure wiring.
+"""The live pipeline: embed → detect → choose α → search → answer; then, as users speak, filter → learn.
 
-One query or a batch; every answer carries the trace of where its time went. The stages are those that the
-experiments replay, and the policy's functions are the very same.
+Pure wiring. One query or a batch; every answer carries the trace of where its time went. The stages are those that
+the experiments replay, and the policy's functions are the very same. Users are outside: who calls shows them the
+replies and hands over what they say.
+
+Shapes: Q queries of one call, N items of feedback, D dimensions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from rag_lab.encoder.live import Live
+from rag_lab.errors import DataError
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import UNKNOWN, Fitted
 from rag_lab.l4_feedback.feedback import FeedbackBatch, Filter
-from rag_lab.l4_feedback.policy import Policy, Setting, State
+from rag_lab.l4_feedback.policy import Context, Policy, Setting, State
 from rag_lab.types import Answer, Passage, Query, Trace
 
 
@@ -32,7 +36,9 @@ class Generator(Protocol):
 
 
 class Reply(NamedTuple):
-    """One answer and how it came about. domain: the detected one's index, -1 unknown; action: the policy's."""
+    """One answer and how it came about. passages: ids of those shown, best first; domain: the detected one's
+    index, -1 unknown; action: the policy's. trace: without feedback until `Pipeline.learn` completes it.
+    """
 
     query: Query
     answer: Answer
@@ -42,80 +48,109 @@ class Reply(NamedTuple):
     trace: Trace
 
 
-# What users say of some replies, at a time in seconds: rows of feedback, and for each row the reply it is about.
-Users = Callable[[Sequence[Reply], float], tuple[FeedbackBatch, Int[np.ndarray, " N"]]]
+class Heard(NamedTuple):
+    """What users said of some replies. about: for each item the place of its reply among those replies."""
+
+    items: FeedbackBatch
+    about: Int[np.ndarray, " N"]
 
 
 class Stages(NamedTuple):
-    """The built stages. indexes: by the domain of the collection that a query belongs to."""
+    """The built stages. indexes: by the domain of the collection that a query belongs to; shown: passages that the
+    generator and the users see; window: latest items of feedback that the filter judges together.
+    """
 
     live: Live
     detector: Fitted
     policy: Policy
     generator: Generator
     filter: Filter
-    users: Users
     indexes: dict[str, Index]
     shown: int
     window: int
 
 
 class Pipeline:
-    """A pipeline at work: the stages, the policy's state, and the last `window` items of feedback."""
+    """A pipeline at work: the stages, what its policy has learned, and the window of feedback."""
 
     def __init__(self, stages: Stages, setting: Setting, seed: int) -> None:
         self.stages, self.setting = stages, setting
-        self.state: State = stages.policy.init(setting)
-        self._key = jax.random.key(seed)
         self._encode = jax.jit(stages.live.encode)
-        self._act = jax.jit(jax.vmap(stages.policy.act, in_axes=(0, None, 0)))
-        self._update = jax.jit(stages.policy.update)
+        self._bandit = _Bandit(stages.policy, setting, seed)
         self._window: FeedbackBatch | None = None
 
-    def respond(self, queries: Sequence[Query], now_s: float) -> list[Reply]:
-        """Answer the queries, as one batch, at the time `now_s`; then hear the users and learn from them."""
+    def forget(self) -> None:
+        """Back to the start, but with everything compiled."""
+        self._bandit.forget()
+        self._window = None
+
+    def respond(self, queries: Sequence[Query]) -> list[Reply]:
+        """Answer the queries as one batch. DataError where a query's collection has no index."""
+        if not queries:
+            return []
         started = perf_counter()
         texts = [query.text for query in queries]
         tokens = self.stages.live.tokenise(texts)
         vectors = np.asarray(self._encode(self.stages.live.weights, tokens.ids, tokens.real))[: tokens.filled]
         domain = self.stages.detector(texts, vectors).domain
         detected = perf_counter()
-
-        actions = self._choose(domain)
+        actions = self._bandit.choose(domain)
         chosen = perf_counter()
-        passages = self._search(queries, vectors, self.setting.actions[actions])
+        passages = self._search(queries, vectors, self.setting.alphas[actions])
         searched = perf_counter()
         answers = [
             self.stages.generator.answer(query.text, evidence)
             for query, evidence in zip(queries, passages, strict=True)
         ]
         answered = perf_counter()
-
-        none = Trace(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        replies = [
-            Reply(query, answer, tuple(one.id for one in evidence), int(where), int(action), none)
-            for query, answer, evidence, where, action in zip(
-                queries, answers, passages, domain, actions, strict=True
-            )
-        ]
-        filter_s = self._learn(replies, now_s)
-        ended = perf_counter()
         trace = Trace(
             l1_ms=1000 * (searched - chosen),
             l2_ms=1000 * (detected - started),
             l3_ms=1000 * (answered - searched),
-            l4_ms=1000 * (chosen - detected + ended - answered - filter_s),
-            filter_ms=1000 * filter_s,
-            e2e_ms=1000 * (ended - started),
+            l4_ms=1000 * (chosen - detected),
+            filter_ms=0.0,
+            e2e_ms=1000 * (answered - started),
         )
-        return [reply._replace(trace=trace) for reply in replies]
+        return [
+            Reply(query, answer, tuple(one.id for one in evidence), int(where), int(action), trace)
+            for query, answer, evidence, where, action in zip(
+                queries, answers, passages, domain, actions, strict=True
+            )
+        ]
 
-    def _choose(self, domain: Int[np.ndarray, " Q"]) -> Int[np.ndarray, " Q"]:
-        """The policy's action for each query."""
-        context = np.where(domain == UNKNOWN, len(self.setting.domains), domain)
-        keys = jax.random.split(self._key, len(domain) + 1)
-        self._key = keys[0]
-        return np.asarray(self._act(keys[1:], self.state, jnp.asarray(context)))
+    def learn(self, replies: Sequence[Reply], heard: Heard, now_s: float) -> list[Reply]:
+        """Judge the feedback on these replies within the window, at the time `now_s` in seconds since the epoch,
+        and update the policy; the replies with their traces completed.
+
+        A reply's reward is the mean rating of the items about it, weighed by the filter; without an item that is
+        kept nothing is learned from it.
+        """
+        if not len(heard.about):
+            return list(replies)
+        started = perf_counter()
+        window = heard.items if self._window is None else _joined(self._window, heard.items)
+        self._window = FeedbackBatch(*(column[-self.stages.window :] for column in window))
+        joined = perf_counter()
+        weights = self.stages.filter.weigh(self._window, now_s).weight
+        judged = perf_counter()
+        fresh = min(len(heard.about), len(weights))  # more feedback at once than the window holds: its end counts
+        weights, about, ratings = weights[-fresh:], heard.about[-fresh:], heard.items.rating[-fresh:]
+        worth = np.bincount(about, weights, len(replies))
+        ratings = np.where(weights > 0, ratings, 0)  # what is not kept may be NaN
+        total = np.bincount(about, weights * ratings, len(replies))
+        for place in np.flatnonzero(worth > 0).tolist():
+            self._bandit.observe(replies[place].domain, replies[place].action, float(total[place] / worth[place]))
+        self._bandit.wait()
+        ended = perf_counter()
+
+        def completed(trace: Trace) -> Trace:
+            return trace._replace(
+                l4_ms=trace.l4_ms + 1000 * (joined - started + ended - judged),
+                filter_ms=trace.filter_ms + 1000 * (judged - joined),
+                e2e_ms=trace.e2e_ms + 1000 * (ended - started),
+            )
+
+        return [reply._replace(trace=completed(reply.trace)) for reply in replies]
 
     def _search(
         self, queries: Sequence[Query], vectors: Float[np.ndarray, "Q D"], alphas: Float[np.ndarray, " Q"]
@@ -123,34 +158,62 @@ class Pipeline:
         """The passages shown for each query, from its own collection."""
         found: list[list[Passage]] = [[] for _ in queries]
         for name in dict.fromkeys(query.domain for query in queries):
+            if name not in self.stages.indexes:
+                known = ", ".join(self.stages.indexes)
+                raise DataError(f"a query of domain '{name}', which has no index; there are: {known}")
             index = self.stages.indexes[name]
             rows = [row for row, query in enumerate(queries) if query.domain == name]
-            hits = index.search(
-                [queries[row].text for row in rows], vectors[rows], alphas[rows], self.stages.shown
-            )
+            texts = [queries[row].text for row in rows]
+            hits = index.search(texts, vectors[rows], alphas[rows], self.stages.shown)
             for row, places in zip(rows, hits.passage, strict=True):
                 found[row] = [index.collection.passages[place] for place in places if place >= 0]
         return found
 
-    def _learn(self, replies: Sequence[Reply], now_s: float) -> float:
-        """Hear the users, judge what they say within the window, update the policy; seconds that judging took."""
-        said, about = self.stages.users(replies, now_s)
-        if not len(about):
-            return 0.0
-        window = said if self._window is None else _join(self._window, said)
-        self._window = FeedbackBatch(*(column[-self.stages.window :] for column in window))
-        before = perf_counter()
-        judged = self.stages.filter.weigh(self._window, now_s)
-        judging_s = perf_counter() - before
-        weight, rating = judged.weight[-len(about) :], said.rating[-len(judged.weight) :]
-        for number, reply in enumerate(replies):
-            own = about[-len(weight) :] == number
-            if weight[own].sum() > 0:
-                reward = float(np.average(rating[own], weights=weight[own]))
-                context = len(self.setting.domains) if reply.domain == UNKNOWN else reply.domain
-                self.state = self._update(self.state, context, reply.action, reward)
-        return judging_s
+
+class _Bandit:
+    """The policy with its state and its randomness: the one place that calls its functions.
+
+    It sees of a query the place that was detected, not its features: a contextual policy takes every query for an
+    average one.
+    """
+
+    def __init__(self, policy: Policy, setting: Setting, seed: int) -> None:
+        self._policy, self._setting, self._seed = policy, setting, seed
+        features = jnp.zeros(len(setting.features))
+
+        def choose(key: Array, state: State, places: Int[Array, " Q"]) -> tuple[Array, Int[Array, " Q"]]:
+            key, now = jax.random.split(key)
+            luck = policy.chance(now, state, places.shape)
+            act = jax.vmap(lambda luck, place: policy.act(luck, state, Context(place, features)))
+            return key, act(luck, places)
+
+        def update(state: State, place: Int[Array, ""], action: Int[Array, ""], reward: Float[Array, ""]) -> State:
+            return policy.update(state, Context(place, features), action, reward, jnp.float32(1))
+
+        self._choose, self._update = jax.jit(choose), jax.jit(update)
+        self.forget()
+
+    def forget(self) -> None:
+        """Back to what is believed without evidence."""
+        self._key, self._state = jax.random.key(self._seed), self._policy.init(self._setting)
+
+    def choose(self, domain: Int[np.ndarray, " Q"]) -> Int[np.ndarray, " Q"]:
+        """The action for each query of a detected domain."""
+        self._key, actions = self._choose(self._key, self._state, self._place(domain))
+        return np.asarray(actions)
+
+    def observe(self, domain: int, action: int, reward: float) -> None:
+        """Learn from one reward; it may not be done when this returns, see `wait`."""
+        place = self._place(np.asarray(domain))
+        self._state = self._update(self._state, place, np.int32(action), np.float32(reward))
+
+    def wait(self) -> None:
+        """Until all is learned, so that a clock read then is true."""
+        jax.block_until_ready(self._state)
+
+    def _place(self, domain: Int[np.ndarray, "*Q"]) -> Int[np.ndarray, "*Q"]:
+        return np.where(domain == UNKNOWN, len(self._setting.domains), domain).astype(np.int32)
 
 
-def _join(first: FeedbackBatch, second: FeedbackBatch) -> FeedbackBatch:
+def _joined(first: FeedbackBatch, second: FeedbackBatch) -> FeedbackBatch:
     return FeedbackBatch(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,32 +22,65 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from rag_lab.l4_feedback.policy import Budget
 
 
+class Span(BaseModel):
+    """Between which ends a setting is looked for, and whether its logarithm is (or its size) even."""
+
+    model_config = ConfigDict(extra="forbid")
+    low: float
+    high: float
+    log: bool = False
+
+
+class Policies(NamedTuple):
+    """How the settings of policies are tuned; see `build`."""
+
+    trials: int
+    seeds: int
+    spaces: Mapping[str, Mapping[str, Span]]
+
+
 class Search(NamedTuple):
-    """How to tune. per_domain: queries (judged) or pulls, for each domain; pulls_per_trial: of one domain."""
+    """How to tune. per_domain: queries (judged) or pulls, for each domain; pulls_per_trial: of one domain.
+    policies: how the settings of policies are tuned (`rag_lab.tuning`)."""
 
     per_domain: int
     pulls_per_trial: int
     seed: int
+    policies: Policies | None = None
 
 
-def build(*, pulls_per_trial: Annotated[int, Field(ge=1)]) -> Callable[[int, int], Search]:
-    """Returns (budget for each domain, seed) -> Search."""
-    return lambda per_domain, seed: Search(per_domain, min(pulls_per_trial, per_domain), seed)
+def build(
+    *,
+    pulls_per_trial: Annotated[int, Field(ge=1)],
+    trials: Annotated[int, Field(ge=0)],
+    seeds: Annotated[int, Field(ge=1)],
+    spaces: dict[str, dict[str, Span]],
+) -> Callable[[int, int], Search]:
+    """Returns (budget for each domain, seed) -> Search.
+
+    pulls_per_trial: queries of each domain that a trial of the tuned references buys, where every pull counts.
+    trials: of each policy's own settings, 0 for none; seeds: bandits played in a trial; spaces: of each policy
+    by its standing name, the settings tuned and between which ends.
+    """
+    policies = Policies(trials, seeds, spaces)
+    return lambda per_domain, seed: Search(per_domain, min(pulls_per_trial, per_domain), seed, policies)
 
 
 class Train(NamedTuple):
     """What there is to tune on. rewards: of every action on every train query; domain: each query's domain
-    index, 0 … D − 1, every one of which has a query; identity: a hash of what the rewards depend on."""
+    index, 0 … D − 1, every one of which has a query; actions: the α of each; identity: a hash of what the rewards
+    depend on; labels: the actions' names where α does not tell them apart."""
 
     rewards: Float[np.ndarray, "Q A"]
     domain: Int[np.ndarray, " Q"]
     actions: Float[np.ndarray, " A"]
     identity: str
+    labels: tuple[str, ...] | None = None
 
 
 class Tuned(NamedTuple):
@@ -85,7 +118,7 @@ def _tried(
 ) -> tuple[dict[int, float], str]:
     """Mean reward of every action tried, as a mean over these domains, and the name of the study that tried."""
     if budget == "judged":
-        judged = [_judged(train, search, domain) for domain in domains]
+        judged = [judged_queries(train.domain, search, domain) for domain in domains]
 
         def judge(action: int, trial: int) -> float:
             return float(np.mean([train.rewards[queries, action].mean() for queries in judged]))
@@ -101,15 +134,16 @@ def _tried(
             return float(np.mean([train.rewards[queries, action].mean() for queries in drawn]))
 
         trials, objective = -(-search.per_domain // search.pulls_per_trial), pull
-    what = f"{budget}-{'-'.join(map(str, domains))}-{'-'.join(map(str, search))}-{train.identity}"
+    what = f"{budget}-{'-'.join(map(str, domains))}-{'-'.join(map(str, search[:3]))}-{train.identity}"
     name = f"static-{budget}-{hashlib.sha256(what.encode()).hexdigest()[:24]}"
-    with _alone(storage):
-        tried = run(storage, name, train.actions, objective, trials, search.seed, grid=budget == "judged")
+    with alone(storage):
+        choices = train.actions if train.labels is None else train.labels
+        tried = run(storage, name, choices, objective, trials, search.seed, grid=budget == "judged")
     return {action: float(np.mean(values)) for action, values in tried.items()}, name
 
 
 @contextmanager
-def _alone(storage: Path) -> Iterator[None]:
+def alone(storage: Path) -> Iterator[None]:
     """Wait until no other process tunes: it would take this one's open trial for one left by an interruption.
 
     The lock is a transaction on a file of its own, which ends with the process however that ends.
@@ -123,9 +157,9 @@ def _alone(storage: Path) -> Iterator[None]:
         lock.close()
 
 
-def _judged(train: Train, search: Search, domain: int) -> Int[np.ndarray, " judged"]:
+def judged_queries(domains: Int[np.ndarray, " Q"], search: Search, domain: int) -> Int[np.ndarray, " judged"]:
     """The queries judged in a domain: as many as the budget holds, each once."""
-    members = np.flatnonzero(train.domain == domain)
+    members = np.flatnonzero(domains == domain)
     random = np.random.default_rng([search.seed, domain])
     return random.permutation(members)[: search.per_domain]
 
@@ -141,7 +175,7 @@ def _connect(storage: Path) -> sqlite3.Connection:
 def run(
     storage: Path,
     name: str,
-    actions: Float[np.ndarray, " A"],
+    choices: Float[np.ndarray, " A"] | Sequence[str],
     objective: Callable[[int, int], float],
     trials: int,
     seed: int,
@@ -150,14 +184,61 @@ def run(
 ) -> dict[int, list[float]]:
     """Bring the study `name` to `trials` finished trials; the rewards seen, by action.
 
-    objective(action, trial number) -> reward, to be maximised, and the same whenever it is asked again.
+    choices: what is suggested for each action, its α or its name. objective(action, trial number) -> reward, to be
+    maximised, and the same whenever it is asked again. grid: every choice is tried once, in order.
+    """
+    if isinstance(choices, np.ndarray):
+        alphas = np.asarray(choices, np.float64)
+        key, values = "alpha", alphas.tolist()
+
+        def suggest(trial: Any) -> dict[str, Any]:
+            return {key: trial.suggest_float(key, values[0], values[-1], step=values[1] - values[0])}
+
+        def index(parameters: Mapping[str, Any]) -> int:
+            return int(np.abs(alphas - parameters[key]).argmin())
+    else:
+        key, values = "action", list(choices)
+
+        def suggest(trial: Any) -> dict[str, Any]:
+            return {key: trial.suggest_categorical(key, values)}
+
+        def index(parameters: Mapping[str, Any]) -> int:
+            return values.index(parameters[key])
+
+    done = bring(
+        storage,
+        name,
+        suggest,
+        lambda parameters, trial: objective(index(parameters), trial),
+        trials,
+        seed,
+        queue=[{key: value} for value in values] if grid else [],
+    )
+    seen: dict[int, list[float]] = {}
+    for parameters, value in done:
+        seen.setdefault(index(parameters), []).append(value)
+    return seen
+
+
+def bring(
+    storage: Path,
+    name: str,
+    suggest: Callable[[Any], dict[str, Any]],
+    objective: Callable[[dict[str, Any], int], float],
+    trials: int,
+    seed: int,
+    queue: Sequence[Mapping[str, Any]] = (),
+) -> list[tuple[dict[str, Any], float]]:
+    """Bring the study `name` to `trials` finished trials; the parameters and values of all, in order.
+
+    suggest(trial) -> parameters; objective(parameters, trial number) -> value, to be maximised, and the same whenever
+    it is asked again. queue: parameters to be tried first.
     """
     import optuna
     from optuna.trial import Trial, TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
-    choices = [float(alpha) for alpha in actions]
 
     def sampler(trial: int) -> Any:
         return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, trial]).generate_state(1)[0]))
@@ -171,14 +252,12 @@ def run(
         load_if_exists=True,
         sampler=sampler(0),
     )
-    if grid:  # by queue, because GridSampler ends a study from within, which ask and tell do not allow
-        for alpha in choices:
-            study.enqueue_trial({"alpha": alpha}, skip_if_exists=True)
+    # By queue, because GridSampler ends a study from within, which ask and tell do not allow.
+    for parameters in queue:
+        study.enqueue_trial(dict(parameters), skip_if_exists=True)
 
     def finish(trial: Trial) -> None:
-        alpha = trial.suggest_float("alpha", choices[0], choices[-1], step=choices[1] - choices[0])
-        action = int(np.abs(actions - alpha).argmin())
-        study.tell(trial, objective(action, trial.number))
+        study.tell(trial, objective(suggest(trial), trial.number))
 
     # A trial that an interruption left open is finished as it would have been, not skipped.
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -187,9 +266,5 @@ def run(
     for number in range(len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))), trials):
         study.sampler = sampler(number)
         finish(study.ask())
-
-    seen: dict[int, list[float]] = {}
-    for frozen in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        if frozen.value is not None:
-            seen.setdefault(int(np.abs(actions - frozen.params["alpha"]).argmin()), []).append(frozen.value)
-    return seen
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [(frozen.params, frozen.value) for frozen in complete if frozen.value is not None]

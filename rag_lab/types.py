@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Split = Literal["train", "dev", "test"]
+EXPANSIONS = ("none", "rocchio", "rm3")  # an action's second search, by number
+FUSIONS = ("convex", "reciprocal_rank")  # an action's fusion rule, by number
 
 
 class Passage(NamedTuple):
@@ -85,7 +87,8 @@ class Trace(NamedTuple):
     """Where the time of one answer went, in milliseconds. All members of a batch waited for the whole batch.
 
     l2: embedding and domain detection. l1: search. l3: the answer. l4: choosing α and learning from feedback.
-    filter: judging the feedback, apart from l4. e2e: from the call to its return.
+    filter: judging the feedback, apart from l4. e2e: all of it, from the question to the answer and from the
+    feedback to the policy's update; not what users take in between.
     """
 
     l1_ms: float
@@ -113,6 +116,21 @@ class Collection:
     passages_in_source: int
     queries_in_source: int
     unanswerable: tuple[Query, ...] = ()
+
+
+class ActionSet(NamedTuple):
+    """The actions that a policy may take, a column each; read and explained by `l1_retrieval.actions`.
+
+    alpha: the lexical weight; β = 1 − α. expansion, fusion: places in EXPANSIONS and FUSIONS. late: the weight of
+    late interaction. depth: how many of either ranker's best take part.
+    """
+
+    name: str
+    alpha: Float[np.ndarray, " A"]
+    expansion: Int[np.ndarray, " A"]
+    fusion: Int[np.ndarray, " A"]
+    late: Float[np.ndarray, " A"]
+    depth: Int[np.ndarray, " A"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +190,10 @@ class Encoder(Protocol):
         """Raise now what would keep the collection from being encoded later; costs little."""
         ...
 
-    def passages(
-        self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "passages dimensions"]:
+    def passages(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "passages dimensions"]:
         """The vectors of the passages' indexed texts, in order."""
         ...
 
-    def queries(
-        self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "queries dimensions"]:
+    def queries(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "queries dimensions"]:
         """The vectors of the queries' texts, in order."""
         ...

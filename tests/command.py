@@ -25,7 +25,12 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "runs" / ".cache" / "tests"
 WEEK2 = "+experiment=week2"
-SMALL = ("experiment.seeds=20", "experiment.resamples=200", "experiment.queries_per_domain=60")
+# Small, but with all parts: one learner on a larger action set too, without searches of its settings.
+SMALL = (
+    "experiment.seeds=20", "experiment.resamples=200", "experiment.queries_per_domain=60", "policy=thompson",
+    "search.trials=0", "experiment.robustness.policies=[]",
+    "actions.rich=[{alpha: [0, 0.3, 0.5, 1], expansion: [none, rm3]}]",
+)  # fmt: skip
 LIMIT_S = 300
 # Taken from the tests' own environment, they would change what is tested.
 UNWANTED = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "HYDRA_FULL_ERROR", "PYTHONWARNINGS", "COLUMNS")

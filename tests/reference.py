@@ -18,6 +18,7 @@ from typing import Any
 
 import bm25s
 import numpy as np
+from scipy.special import erf
 from tokenizers import Tokenizer
 
 K1, B = 1.5, 0.75  # protocol: BM25
@@ -28,7 +29,6 @@ ENCODED_TOKENS = 256
 LAYER_NORM_EPSILON = 1e-12
 
 Qrel = Mapping[Any, int]
-_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 # Text, retrieval, scores
@@ -87,6 +87,139 @@ def ranking(pool: Sequence[int], fused: np.ndarray) -> list[int]:
     return [pool[place] for place in top(fused, len(pool))]
 
 
+# Actions: a second search, other fusions, late interaction
+
+
+def evidence(pool: Sequence[int], bm25: np.ndarray, dense: np.ndarray, count: int) -> tuple[list[int], np.ndarray]:
+    """The first round's best rows, best first, and their scores at α = 0.5. bm25, dense: of the whole corpus."""
+    fused = fuse(bm25[pool], dense[pool], 0.5)
+    best = top(fused, count)
+    return [pool[place] for place in best], fused[best]
+
+
+def rocchio(query: np.ndarray, vectors: np.ndarray, weight: float) -> np.ndarray:
+    """unit(query + weight · mean of the evidence's vectors) (Rocchio, 1971)."""
+    moved = np.asarray(query, np.float64) + weight * np.mean(np.asarray(vectors, np.float64), axis=0)
+    return moved / np.linalg.norm(moved)
+
+
+def rm3(
+    query: Sequence[str], found: Sequence[Sequence[str]], scores: np.ndarray, terms: int, original: float
+) -> dict[str, float]:
+    """Word -> weight: P'(w) = λ P(w|query) + (1 − λ) P(w|R) (Lavrenko and Croft, 2001; Abdul-Jaleel et al., 2004).
+
+    query: its words that some passage holds. found: the evidence's words. P(w|R): each passage's share of w,
+    weighted by the passages' scores (alike if all are 0), cut to the first `terms` words (ties: alphabetical) and
+    made a distribution again. Times the query's length, at least 1, so that λ = 1 is the query itself.
+    """
+    weights = scores / scores.sum() if scores.sum() > 0 else np.ones(len(found)) / len(found)
+    model: dict[str, float] = {}
+    for passage, weight in zip(found, weights, strict=True):
+        for word in passage:
+            model[word] = model.get(word, 0.0) + weight / len(passage)
+    kept = sorted(model.items(), key=lambda item: (-round(item[1], 12), item[0]))[:terms]
+    mass, length = sum(share for _, share in kept), max(len(query), 1)
+    out = {word: original * query.count(word) for word in query}
+    for word, share in kept:
+        out[word] = out.get(word, 0.0) + (1 - original) * length * share / mass
+    return {word: weight for word, weight in out.items() if weight > 0}
+
+
+def bm25_of_weights(weights: Mapping[str, float], passages: Sequence[Mapping[str, int]]) -> np.ndarray:
+    """[passages] BM25 where each word's part counts by its weight."""
+    return sum(
+        (weight * bm25_of_words([word], passages) for word, weight in weights.items()), np.zeros(len(passages))
+    )
+
+
+def search(
+    expansion: str, query: Sequence[str], vector: np.ndarray, held: Sequence[Sequence[str]], vectors: np.ndarray,
+    pool_size: int, count: int, weight: float, terms: int, original: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """[passages] BM25 and [passages] cosine of the round that an action looks at: the first, or an expansion's.
+
+    query: its words; held: the passages'. count: passages of evidence; weight: Rocchio's; terms, original: RM3's.
+    """
+    passages = [Counter(words) for words in held]
+    known = [word for word in query if any(word in passage for passage in passages)]
+    vectors, vector = np.asarray(vectors, np.float64), np.asarray(vector, np.float64)
+    bm25, dense = bm25_of_words(known, passages), vectors @ vector
+    if expansion == "none":
+        return bm25, dense
+    best, scores = evidence(pool(bm25, dense, pool_size), bm25, dense, count)
+    if expansion == "rocchio":
+        return bm25, vectors @ rocchio(vector, vectors[best], weight)
+    return bm25_of_weights(rm3(known, [held[row] for row in best], scores, terms, original), passages), dense
+
+
+def places(scores: np.ndarray) -> np.ndarray:
+    """[passages] each one's rank, from 1; ties by corpus order."""
+    out = np.empty(len(scores), int)
+    out[top(scores, len(scores))] = np.arange(1, len(scores) + 1)
+    return out
+
+
+def maxsim(query: np.ndarray, passage: np.ndarray) -> float:
+    """The mean over a query's tokens of the best cosine to one of the passage's (Khattab and Zaharia, 2020)."""
+    query, passage = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (query, passage))
+    return float((query @ passage.T).max(axis=1).mean())
+
+
+def act(
+    bm25: np.ndarray, dense: np.ndarray, late: np.ndarray | None, alpha: float, by_rank: bool, weight: float,
+    depth: int, k: float,
+) -> np.ndarray:  # fmt: skip
+    """[pool] the final scores of one pool by one action; −inf where the action's depth leaves a passage out.
+
+    late: not looked at where its weight is 0. k: of reciprocal rank fusion (Cormack et al., 2009).
+    """
+    ranks = places(bm25), places(dense)
+    part = (ranks[0] <= depth) | (ranks[1] <= depth)
+    if by_rank:
+        fused = min_max((alpha / (k + ranks[0]) + (1 - alpha) / (k + ranks[1]))[part])
+    else:
+        fused = fuse(bm25[part], dense[part], alpha)
+    out = np.full(len(bm25), -math.inf)
+    out[part] = (1 - weight) * fused + weight * min_max(late[part]) if weight > 0 and late is not None else fused
+    return out
+
+
+def signals(
+    bm25: np.ndarray, dense: np.ndarray, query: Sequence[str], df: Mapping[str, int], passages: int
+) -> dict[str, float]:
+    """What is known of a query before feedback, by name; bm25, dense: of its pool; df: of the known words."""
+
+    def shape(name: str, scores: np.ndarray, unit: float) -> dict[str, float]:
+        best = np.sort(scores)[::-1]
+        return {
+            f"{name}_top": best[0],
+            f"{name}_gap_2": (best[0] - best[min(1, len(best) - 1)]) / unit,
+            f"{name}_gap_10": (best[0] - best[min(9, len(best) - 1)]) / unit,
+            f"{name}_spread": scores.std() / unit,
+        }
+
+    def shared(depth: int) -> float:
+        return len(set(top(bm25, depth)) & set(top(dense, depth))) / min(depth, len(bm25))
+
+    ranks = places(bm25), places(dense)
+    idf = [math.log(1 + (passages - df[word] + 0.5) / (df[word] + 0.5)) for word in query if word in df]
+    return {
+        **shape("lexical", bm25, bm25.max() if bm25.max() > 0 else 1.0),
+        **shape("dense", dense, 1.0),
+        "overlap_10": shared(10),
+        "overlap_100": shared(100),
+        "agreement": np.corrcoef(*ranks)[0, 1] if len(bm25) > 1 else 0.0,
+        "dense_of_lexical_best": min_max(dense)[ranks[0] == 1].item(),
+        "lexical_of_dense_best": min_max(bm25)[ranks[1] == 1].item(),
+        "matches": (bm25 > 0).mean(),
+        "words": len(query),
+        "known": len(idf) / len(query) if query else 0.0,
+        "idf_mean": sum(idf) / len(idf) if idf else 0.0,
+        "idf_max": max(idf, default=0.0),
+        "lexical_relative": bm25.max() / sum(idf) if idf else 0.0,
+    }
+
+
 # Metrics
 
 
@@ -113,11 +246,16 @@ def mrr_at(ranked_ids: Sequence[Hashable], qrel: Qrel, k: int) -> float:
     return next((1 / rank for rank, id in enumerate(ranked_ids[:k], 1) if qrel.get(id, 0) > 0), 0.0)
 
 
-def retrieval_cost_usd(alpha: float, query_tokens: int) -> float:
-    """USD of one retrieval (protocol: prices; α saves only at 0 and at 1)."""
-    lexical = LEXICAL_SEARCH_USD if alpha != 0 else 0.0
-    vector = VECTOR_SEARCH_USD + query_tokens * EMBEDDING_USD_PER_TOKEN if alpha != 1 else 0.0
-    return lexical + vector
+def retrieval_cost_usd(alpha: float, query_tokens: int, expansion: str = "none", late: float = 0) -> float:
+    """USD of one retrieval (protocol: prices; α saves only at 0 and at 1; an expansion costs a second search).
+
+    An expansion reads a whole first round, and late interaction both rankers' passages, so with them α saves
+    nothing.
+    """
+    whole = expansion != "none" or late > 0
+    lexical = LEXICAL_SEARCH_USD * (int(alpha != 0 or whole) + int(expansion == "rm3"))
+    vector = VECTOR_SEARCH_USD * (int(alpha != 1 or whole) + int(expansion == "rocchio"))
+    return lexical + vector + (query_tokens * EMBEDDING_USD_PER_TOKEN if vector else 0.0)
 
 
 def evaluate(
@@ -250,7 +388,13 @@ def minilm_tokens(text: str, tokenizer_json: str) -> list[int]:
 
 
 def mean_pool_minilm(tokens: Sequence[int], tensors: Mapping[str, np.ndarray], heads: int = 12) -> np.ndarray:
-    """[dimensions] unit vector of one text: BERT, post-LN, exact GELU, mean over its real tokens.
+    """[dimensions] unit vector of one text: the mean over its real tokens; arguments as for `token_vectors`."""
+    vector = token_vectors(tokens, tensors, heads).mean(0)
+    return vector / np.linalg.norm(vector)
+
+
+def token_vectors(tokens: Sequence[int], tensors: Mapping[str, np.ndarray], heads: int = 12) -> np.ndarray:
+    """[tokens, dimensions] the last layer's vectors of one text: BERT, post-LN, exact GELU.
 
     tokens: ids with [CLS] and [SEP]. tensors: a BERT's, by name (Devlin et al., 2019), any float type.
     """
@@ -280,7 +424,6 @@ def mean_pool_minilm(tokens: Sequence[int], tensors: Mapping[str, np.ndarray], h
             attended[:, head] = weights / weights.sum(-1, keepdims=True) @ v[:, head]
         x = layer_norm(x + dense(attended, f"{name}.attention.output.dense"), f"{name}.attention.output.LayerNorm")
         wide = dense(x, f"{name}.intermediate.dense")
-        wide = wide * (1 + _erf(wide / math.sqrt(2))) / 2
+        wide = wide * (1 + erf(wide / math.sqrt(2))) / 2
         x = layer_norm(x + dense(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
-    vector = x.mean(0)
-    return vector / np.linalg.norm(vector)
+    return x

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
+from rag_lab.types import EXPANSIONS, ActionSet
+
 Price = Annotated[float, Field(ge=0)]
 MILLION = 1e6
 
@@ -36,24 +38,48 @@ class Prices(NamedTuple):
         return [self._replace(**{name: getattr(self, name) * factor}) for name in names for factor in (0.5, 2.0)]
 
     def retrieval_usd(
-        self, alphas: Float[np.ndarray, " A"], tokens: Int[np.ndarray, " Q"]
+        self, actions: ActionSet, tokens: Int[np.ndarray, " Q"], *, looked: bool = False
     ) -> Float[np.ndarray, "Q A"]:
-        """Cost of retrieving for queries of so many tokens at each lexical weight α.
-
-        α = 0 needs no lexical search; α = 1 needs neither an embedding nor a vector search.
-        """
-        lexical = np.where(alphas > 0, self.lexical_search, 0.0)
-        dense = np.where(alphas < 1, tokens[:, None] * self.embedding + self.vector_search, 0.0)
-        return (lexical + dense) / MILLION
+        """Cost of each action for queries of so many tokens; `looked` as for `searches`."""
+        lexical, vector, embedded = searches(actions, looked=looked)
+        each = lexical * self.lexical_search + vector * self.vector_search
+        return (each + tokens[:, None] * embedded * self.embedding) / MILLION
 
 
-def api_calls(alphas: Float[np.ndarray, " A"]) -> Float[np.ndarray, " A"]:
-    """Paid calls of one retrieval: a lexical search if α > 0; an embedding and a vector search if α < 1."""
-    return np.where(alphas > 0, 1.0, 0.0) + np.where(alphas < 1, 2.0, 0.0)
+class Searches(NamedTuple):
+    """What an action asks for: how many lexical searches, vector searches and embeddings of the query."""
+
+    lexical: Int[np.ndarray, " A"]
+    vector: Int[np.ndarray, " A"]
+    embedded: Int[np.ndarray, " A"]
 
 
-def build(
-    *, generators: dict[str, Generator], embedding: Price, lexical_search: Price, vector_search: Price
-) -> Prices:
+def searches(actions: ActionSet, *, looked: bool = False) -> Searches:
+    """The paid calls behind each action.
+
+    One round needs a lexical search unless α = 0, and an embedding and a vector search unless α = 1; late
+    interaction re-ranks what both rankers found, so it needs both. An expansion needs the whole first round, and
+    then a second search of its kind: rocchio of vectors, rm3 of words. Late interaction itself has no listed
+    price: it runs on the embedding already paid for, where the passages' token vectors are, and adds nothing.
+
+    looked: the policy chose by what both rankers said (features of `l1_retrieval.features`): the first round is
+    then paid for whatever the action.
+    """
+    expanded = actions.expansion != EXPANSIONS.index("none")
+    both = expanded | (actions.late > 0) | looked
+    lexical, vector = (both | (actions.alpha > 0)).astype(int), (both | (actions.alpha < 1)).astype(int)
+    return Searches(
+        lexical=lexical + (actions.expansion == EXPANSIONS.index("rm3")),
+        vector=vector + (actions.expansion == EXPANSIONS.index("rocchio")),
+        embedded=vector,
+    )
+
+
+def api_calls(actions: ActionSet, *, looked: bool = False) -> Float[np.ndarray, " A"]:
+    """Paid calls of each action: its searches, and its embedding where it has one."""
+    return np.sum(searches(actions, looked=looked), axis=0).astype(np.float64)
+
+
+def build(*, generators: dict[str, Generator], embedding: Price, lexical_search: Price, vector_search: Price) -> Prices:
     """The price table."""
     return Prices(generators, embedding, lexical_search, vector_search)

@@ -146,8 +146,9 @@ def _info(job: Job, experiment: str, head: Mapping[str, Any], dataset: Dataset) 
 
 
 def _track(tracker: Tracker, findings: summary.Findings, job: Job) -> None:
-    """Hand the variants' metrics and the regret curves to the tracker."""
+    """Hand the variants' metrics, the verdicts and the regret curves to the tracker."""
     tracker.variants(findings.variants, findings.tags, findings.baseline)
+    tracker.tag({f"target.{row.id}": f"{row.verdict}: {row.why}".strip(": ") for row in findings.targets})
     regret = findings.curves.get("regret", {})
     for name, series in regret.get("variants", {}).items():
         tracker.curve(name, "bandit/regret_by_step", regret["step"], series["mean"])
@@ -176,9 +177,7 @@ def _write_text(path: Path, text: str) -> None:
 def _sign_off(job: Job, head: Mapping[str, Any], tracker: Tracker, console: Console) -> None:
     """The last lines printed: where everything is."""
     console.print()
-    console.print(
-        f"run folder   {job.folder}  (open {job.folder / 'report.html'})", soft_wrap=True, highlight=False
-    )
+    console.print(f"run folder   {job.folder}  (open {job.folder / 'report.html'})", soft_wrap=True, highlight=False)
     console.print(f"run id       {head['run_id']}", soft_wrap=True, highlight=False)
     command = tracker.open_command()
     if command:

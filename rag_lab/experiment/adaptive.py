@@ -1,31 +1,32 @@
-"""The question of week 2: does a policy that learns α online beat the best fixed α that the same budget buys?
+"""The question of week 2: does a policy that learns which action pays beat the best fixed one of the same budget?
 
-Bake once; let every variant learn or be tuned on train; freeze; compare on test, paired and corrected.
+Bake once; tune every policy and reference on train; let them learn; choose on train which is put under test; only then
+look at the test split, paired and corrected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from rag_lab import bake, replay, study
+from rag_lab import bake, replay, study, tuning, wiring
 from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
-from rag_lab.experiment import curves, outputs, verdicts
+from rag_lab.experiment import curves, families, labels, learned, off_policy, outputs, robustness, verdicts
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
-from rag_lab.experiment.variants import Variant, candidates, run_all, standing
-from rag_lab.l4_feedback.policy import Budget, Ceiling, Policy, Setting
-from rag_lab.metrics.significance import Comparison, Estimate, Pair, Resampler, compare
+from rag_lab.experiment.variants import PLAIN, Candidate, Variant, candidates, run_all, sets_of, standing, suffix
+from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
+from rag_lab.l4_feedback.policies.learned import Learned
+from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
+from rag_lab.metrics.significance import Estimate, Resampler
 
-Tune = Callable[[bool, Budget], Int[np.ndarray, " C"]]
 REPORTED = (RECALL, NDCG, MRR, COST, CALLS)
-COMPARED = (RECALL, NDCG)
 
 
 class Adaptive(NamedTuple):
@@ -34,11 +35,17 @@ class Adaptive(NamedTuple):
     name: str
     question: str
     seeds: int
+    seeds_larger: int
     logged_seeds: int
     queries_per_domain: int
     resamples: int
     ranking_depth: int
     primary_references: tuple[str, ...]
+    regime: Literal["judged", "clicks"]
+    clicks: Clicks
+    reward: Mapping[str, float]
+    robustness: robustness.Plan
+    label_repetitions: int
 
     def check(self, lab: Lab) -> None:
         """ConfigError where a policy cannot start on this data; costs nothing, so it comes before all work."""
@@ -46,23 +53,76 @@ class Adaptive(NamedTuple):
             standing(name, "experiment.primary_references")
         for collection in lab.dataset.collections:
             lab.encoder.check(collection, lab.progress)
-        setting = self._setting(lab, lambda per_domain, budget: np.zeros(len(lab.dataset.domains) + 1, np.int64))
-        for one in candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"]):
-            if isinstance(one.policy, Policy):
-                one.policy.init(setting)
+        every = self._candidates(lab)
+        nothing = np.zeros(len(lab.dataset.domains) + 1, np.int64)
+        for action_set in sets_of(every, tuple(lab.config["actions"])):
+            bake.check(lab.retriever, lab.action_set(action_set), lab.progress)
+            setting = lab.setting(action_set, lambda per_domain, budget: nothing, lab.no_judged(action_set))
+            for one in every:
+                if isinstance(one.policy, Policy) and action_set in one.policy.actions:
+                    one.policy.init(setting)  # the sets of references follow those of the treatment
+
+    def _candidates(self, lab: Lab) -> list[Candidate]:
+        return candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"])
 
     def execute(self, lab: Lab) -> Findings:
         """Run it; files go to the run's folder as they become ready."""
-        table = tabulate(lab)
-        tuner = self._tuner(lab, table)
-        setting = self._setting(lab, lambda per_domain, budget: tuner(per_domain, budget).actions)
+        every = self._candidates(lab)
+        table = tabulate(lab, sets_of(every, tuple(lab.config["actions"])), self.reward)
+        channel = JUDGMENTS if self.regime == "judged" else clicks(self.clicks)
         train = table.part(test=False)
         stream = train[replay.streams(lab.seed, self.seeds, table.domain[train], self.queries_per_domain)]
-        named = candidates(lab.choices["policy"], lab.config["policy"], lab.config["references"])
-        treatment = named[0].name
-        variants = run_all(named, setting, table, stream, lab.seed)
-        lab.events.emit("learned", variants=list(variants), seeds=self.seeds)
+        streams = {one: stream[: self.seeds if one == PLAIN else self.seeds_larger] for one in table.sets}
+        search = lab.search(self.queries_per_domain, lab.seed)
+        references = {one: self._tuner(table, one, search) for one in table.sets}
+        settings = {one: self._setting(lab, table, one, search, references[one]) for one in table.sets}
+        materials = {one: self._material(table, one, settings[one], channel) for one in table.sets}
 
+        @cache
+        def tuned(name: str, action_set: str) -> tuple[Mapping[str, Any], str | None]:
+            node = next(one.node for one in every if one.name == name)
+            return tuning.tune(STUDIES, name, node, search, materials[action_set])
+
+        def settle(one: Candidate, action_set: str) -> tuple[Candidate, str | None]:
+            if not one.standing:
+                return one, None
+            node, name = tuned(one.name, action_set)
+            return (one if name is None else one._replace(node=node, policy=families.rebuilt(one, node))), name
+
+        with lab.progress("learn", len(every), "policies") as bar:
+            variants: dict[str, Variant] = {}
+            for one in every:
+                if isinstance(one.policy, Learned):
+                    found = learned.rank(lab, table, one.policy, self.ranking_depth)
+                    half = int(np.flatnonzero(np.isclose(table.actions.alpha, 0.5))[0])
+                    chosen = {RECALL: np.full((1, len(table.queries)), half)}
+                    variants[one.name] = Variant(
+                        one.name, one.node, None, one.policy, PLAIN, chosen, False, None, found
+                    )
+                else:
+                    variants |= run_all([one], settings, settle, table, streams, lab.seed, channel)
+                bar.advance()
+        tested = [one for one in every if one.treatment]
+        worth = self._worth(tested, settle, materials, search)
+        treatment = max(worth, key=lambda name: round(worth[name], 9))
+        reference = self._decisive(variants, table, treatment)
+        lab.events.emit("declared", treatment=treatment, reference=reference, train_value=worth)
+        return self._findings(lab, table, variants, settings, streams, treatment, reference, worth, references, channel)
+
+    def _findings(
+        self,
+        lab: Lab,
+        table: Table,
+        variants: dict[str, Variant],
+        settings: Mapping[str, Setting],
+        streams: Mapping[str, Int[np.ndarray, "S T"]],
+        treatment: str,
+        reference: str | None,
+        worth: Mapping[str, float],
+        references: Mapping[str, Callable[[bool, Budget], study.Tuned]],
+        channel: Channel,
+    ) -> Findings:
+        """Everything that the test split says; nothing is chosen by it."""
         test = table.part(test=True)
         resampler = Resampler(table.domain[test], table.cluster[test], seed=lab.seed, resamples=self.resamples)
         estimates = {
@@ -70,111 +130,163 @@ class Adaptive(NamedTuple):
             for name, one in variants.items()
             for metric in REPORTED
         }
-        reference = self._decisive(variants, table, treatment)
-        comparisons = self._compare(lab, table, resampler, variants, estimates, treatment, reference)
-        learning = curves.learning(variants, setting, table, stream, lab.seed, treatment)
+        comparisons = families.compare_all(
+            table, resampler, variants, estimates, treatment, reference, worth, lab.dataset.domains
+        )
+        bandit = self._bandit(variants, treatment, worth)
+        learning = curves.learning(variants, settings, table, streams, lab.seed, bandit, channel)
 
         metrics = {name: self._metrics(lab, name, estimates) for name in variants}
-        for name, one in learning.metrics.items():
-            metrics[name] |= one
-        closed = verdicts.gap_closed(estimates, treatment, reference)
-        metrics[treatment] |= closed
+        for name, told in learning.metrics.items():
+            metrics[name] |= told
+        for name, one in variants.items():
+            if one.chooses and not one.true_domain:
+                own = self._decisive(variants, table, name)
+                metrics[name] |= verdicts.gap_closed(estimates, name, own, suffix(one.set))
+        closed = verdicts.gap_closed(estimates, treatment, reference, suffix(variants[treatment].set))
         spoken = table.context < len(lab.dataset.domains)
         accuracy = {"detector/accuracy": float((table.context[test] == table.domain[test]).mean())}
-        overall = metrics[treatment] | (accuracy if spoken.any() else {})
         judged = verdicts.Measured(
             treatment=treatment,
+            action_set=variants[treatment].set,
             reference=reference,
             estimates=estimates,
             comparisons=comparisons,
+            bandit=bandit,
             convergence=learning.convergence,
             domains=lab.dataset.domains,
             cost_changes=self._cost_changes(lab, table, variants, treatment),
             fewest_clusters=resampler.fewest_clusters,
             gap_closed=closed,
         )
-        outputs.write(lab, table, variants, treatment, setting, stream[: self.logged_seeds], self.ranking_depth)
+        logged = streams[variants[bandit or treatment].set][: self.logged_seeds]
+        outputs.write(lab, table, variants, bandit or treatment, settings, logged, self.ranking_depth)
+        drawn = curves.collect(lab, table, variants, streams, learning, resampler, treatment, settings, worth)
+        if bandit is not None:
+            drawn["off_policy"] = off_policy.judge(
+                table, variants, bandit, settings[variants[bandit].set], logged, seed=lab.seed
+            )
+        drawn |= self._shaken(lab, table, settings, streams, learning.means)
         return Findings(
-            metrics=overall,
+            metrics=metrics[treatment] | (accuracy if spoken.any() else {}),
             variants=metrics,
             comparisons=comparisons,
             targets=verdicts.judge(judged),
-            curves=curves.collect(lab, table, variants, stream, learning, resampler, treatment, setting),
-            notes=self._notes(lab, table, variants, reference),
-            tags={
-                name: {"optuna.study": ",".join(tuner(one.node["per_domain"], one.node["budget"]).studies)}
-                for name, one in variants.items()
-                if "budget" in one.node
-            },
+            curves=drawn,
+            notes=self._notes(lab, table, variants, treatment, reference, worth),
+            tags=self._tags(variants, references),
             baseline=reference,
         )
 
-    def _tuner(self, lab: Lab, table: Table) -> Callable[[bool, Budget], study.Tuned]:
+    def _shaken(
+        self,
+        lab: Lab,
+        table: Table,
+        settings: Mapping[str, Setting],
+        streams: Mapping[str, Int[np.ndarray, "S T"]],
+        means: Mapping[str, Float[np.ndarray, "D A"]],
+    ) -> dict[str, Any]:
+        """Robustness, and what a label buys, both over α alone, of standing policies; nothing where none is asked."""
+        plan = self.robustness
+        if PLAIN not in table.sets or not plan.policies:
+            return {}
+        train, stream = table.part(test=False), streams[PLAIN][: plan.seeds]
+        world = table.world(PLAIN, true_domain=False, rows=train)
+        row = np.full(len(table.queries), -1)
+        row[train] = np.arange(len(train))
+        policies = {name: wiring.build(standing(name), f"robustness.policies.{name}") for name in plan.policies}
+        judging = wiring.build(standing("jax", "filter", "filter"), "filter").settings
+        shaken = robustness.rows(plan, policies, settings[PLAIN], world, row[stream], judging, seed=lab.seed)
+        first = next(iter(policies.values()))
+        path = replay.play(first, first.init(settings[PLAIN]), world, row[stream], seed=lab.seed)
+        bought = labels.curves(
+            path, row[stream], world, means[PLAIN],
+            pulls_per_trial=min(lab.search(self.queries_per_domain, lab.seed).pulls_per_trial, self.queries_per_domain),
+            repetitions=self.label_repetitions, seed=lab.seed,
+        )  # fmt: skip
+        return {
+            "robustness": {"seeds": len(stream), "rows": [one._asdict() for one in shaken]},
+            "labels": bought | {"bandit": next(iter(policies))},
+        }
+
+    def _worth(
+        self,
+        tested: Sequence[Candidate],
+        settle: Callable[[Candidate, str], tuple[Candidate, str | None]],
+        materials: Mapping[str, tuning.Material],
+        search: study.Search,
+    ) -> dict[str, float]:
+        """What each policy that may be under test is worth on train queries that it has not learned from.
+
+        A policy that was asked for by name is under test on the first of its action sets: there is nothing to choose.
+        """
+        if len(tested) == 1:
+            return {f"{tested[0].name}{suffix(tested[0].policy.actions[0])}": 0.0}
+        pairs = [(one, action_set) for one in tested for action_set in one.policy.actions]
+        out = {}
+        for one, action_set in pairs:
+            policy = settle(one, action_set)[0].policy
+            assert isinstance(policy, Policy)
+            value = tuning.cross_validated(policy, search, materials[action_set])
+            out[f"{one.name}{suffix(action_set)}"] = value
+        return out
+
+    def _bandit(self, variants: Mapping[str, Variant], treatment: str, worth: Mapping[str, float]) -> str | None:
+        """Whose learning is looked at: the treatment, where it learns over α; else the learner over α, or, for want of
+        one, over any set, that is worth most: the larger sets have fewer seeds than convergence asks for."""
+        learners = {name: worth[name] for name in worth if variants[name].path is not None}
+        plain = {name: value for name, value in learners.items() if variants[name].set == PLAIN} or learners
+        return treatment if treatment in plain else max(plain, key=lambda name: plain[name], default=None)
+
+    def _tuner(self, table: Table, action_set: str, search: study.Search) -> Callable[[bool, Budget], study.Tuned]:
         """Tuning sees train rewards only, and does each search once."""
-        train = table.part(test=False)
-        material = study.Train(table.metrics[RECALL][train], table.domain[train], bake.ALPHAS, table.identity)
-        search = lab.search(self.queries_per_domain, lab.seed)
+        train, own = table.part(test=False), table.sets[action_set]
+        labels = None if action_set == "alpha" else tuple(table.labels[one] for one in own)
+        material = study.Train(
+            table.reward[train][:, own], table.domain[train], table.actions.alpha[own],
+            f"{table.identity} {action_set}", labels,
+        )  # fmt: skip
         return cache(lambda per_domain, budget: study.tune(STUDIES, material, search, per_domain, budget))
 
-    def _setting(self, lab: Lab, tune: Tune) -> Setting:
-        """What every policy is started with."""
-        domains, presets = lab.dataset.domains, lab.config["presets"]
-        if "otherwise" not in presets:
-            raise ConfigError(f"presets: given {dict(presets)}; needed is 'otherwise'; give presets.otherwise=0.5")
-        believed = [float(presets.get(domain, presets["otherwise"])) for domain in (*domains, "otherwise")]
-        return Setting(domains, bake.ALPHAS, np.array(believed), tune)
-
-    def _decisive(self, variants: dict[str, Variant], table: Table, treatment: str) -> str | None:
-        """The better, on train, of the declared primary references; ties to the one declared first."""
+    def _setting(
+        self,
+        lab: Lab,
+        table: Table,
+        action_set: str,
+        search: study.Search,
+        tuner: Callable[[bool, Budget], study.Tuned],
+    ) -> Setting:
+        """What every policy is started with on this action set."""
         train = table.part(test=False)
-        present = [name for name in self.primary_references if name in variants and name != treatment]
+
+        @cache
+        def judged() -> Judged:
+            domains = range(len(lab.dataset.domains))
+            rows = train[
+                np.concatenate([study.judged_queries(table.domain[train], search, domain) for domain in domains])
+            ]
+            return Judged(table.features[rows], table.context[rows], table.reward[rows][:, table.sets[action_set]])
+
+        return lab.setting(action_set, lambda per_domain, budget: tuner(per_domain, budget).actions, judged)
+
+    def _material(self, table: Table, action_set: str, setting: Setting, channel: Channel) -> tuning.Material:
+        train = table.part(test=False)
+        world = table.world(action_set, true_domain=False, rows=train)
+        identity = f"{table.identity} {action_set} {self.regime} {self.clicks} {sorted(self.reward.items())}"
+        return tuning.Material(world, table.cluster[train], setting, channel, identity)
+
+    def _decisive(self, variants: Mapping[str, Variant], table: Table, treatment: str) -> str | None:
+        """The better, on train, of the declared references on the treatment's action set; ties to the first."""
+        train = table.part(test=False)
+        end = suffix(variants[treatment].set)
+        present = [f"{name}{end}" for name in self.primary_references]
+        present = [name for name in present if name in variants and name != treatment]
 
         def mean(name: str) -> float:
             values = variants[name].values(table, RECALL)[:, train].mean(axis=0)
             return float(np.mean([values[table.domain[train] == one].mean() for one in np.unique(table.domain)]))
 
         return max(present, key=mean) if present else None
-
-    def _compare(
-        self,
-        lab: Lab,
-        table: Table,
-        resampler: Resampler,
-        variants: dict[str, Variant],
-        estimates: dict[tuple[str, str], Estimate],
-        treatment: str,
-        reference: str | None,
-    ) -> list[Comparison]:
-        """The primary family, then one exploratory family a metric: the treatment against every reference."""
-        test = table.part(test=True)
-        counts = np.bincount(table.domain[test]).tolist()
-
-        def pairs(metric: str, names: Sequence[str]) -> list[Pair]:
-            def values(name: str) -> Float[np.ndarray, "S Q"]:
-                return variants[name].values(table, metric)[:, test]
-
-            return [
-                Pair(
-                    metric, treatment, name, values(treatment), values(name),
-                    estimates[treatment, metric], estimates[name, metric],
-                )
-                for name in names
-            ]  # fmt: skip
-
-        against = [
-            name
-            for name, one in variants.items()
-            if name != treatment and not isinstance(one.policy, Ceiling) and not one.true_domain
-        ]
-        domains = lab.dataset.domains
-        rows: list[Comparison] = []
-        if reference is not None:
-            rows += compare(resampler, "primary", pairs(RECALL, [reference]), domains, counts, mean=False)
-        for metric in COMPARED:
-            if against:
-                family = f"exploratory {metric.removeprefix('retrieval/')}"
-                rows += compare(resampler, family, pairs(metric, against), domains, counts, mean=True)
-        return rows
 
     def _metrics(self, lab: Lab, name: str, estimates: dict[tuple[str, str], Estimate]) -> dict[str, float]:
         """A variant's metrics on test, per domain and mean, with intervals."""
@@ -189,26 +301,44 @@ class Adaptive(NamedTuple):
                 out[f"{prefix}{metric}_ci_high"] = max(high, out[f"{prefix}{metric}"])
         return out
 
-    def _cost_changes(
-        self, lab: Lab, table: Table, variants: dict[str, Variant], treatment: str
-    ) -> tuple[float, ...]:
+    def _cost_changes(self, lab: Lab, table: Table, variants: dict[str, Variant], treatment: str) -> tuple[float, ...]:
         """The treatment's relative cost change against α = 0.5, with each price at half and at twice."""
         if verdicts.BALANCED not in variants:
             return ()
         test = table.part(test=True)
 
         def cost(name: str, prices: Prices) -> float:
-            actions = variants[name].actions[RECALL][:, test]
-            values = prices.retrieval_usd(bake.ALPHAS, table.tokens[test])[np.arange(len(test)), actions].mean(
-                axis=0
-            )
-            return float(np.mean([values[table.domain[test] == one].mean() for one in np.unique(table.domain)]))
+            one = variants[name]
+            values = prices.retrieval_usd(table.actions, table.tokens[test], looked=one.looked)
+            each = values[np.arange(len(test)), one.actions[RECALL][:, test]].mean(axis=0)
+            return float(np.mean([each[table.domain[test] == one].mean() for one in np.unique(table.domain)]))
 
-        return tuple(
-            cost(treatment, prices) / cost(verdicts.BALANCED, prices) - 1 for prices in lab.prices.scaled()
-        )
+        return tuple(cost(treatment, prices) / cost(verdicts.BALANCED, prices) - 1 for prices in lab.prices.scaled())
 
-    def _notes(self, lab: Lab, table: Table, variants: dict[str, Variant], reference: str | None) -> list[str]:
+    def _tags(
+        self,
+        variants: Mapping[str, Variant],
+        references: Mapping[str, Callable[[bool, Budget], study.Tuned]],
+    ) -> dict[str, dict[str, str]]:
+        """For the tracker: the study behind each variant."""
+        tags = {}
+        for name, one in variants.items():
+            if "budget" in one.node:
+                found = references[one.set](one.node["per_domain"], one.node["budget"]).studies
+                tags[name] = {"optuna.study": ",".join(found)}
+            elif one.study is not None:
+                tags[name] = {"optuna.study": one.study}
+        return tags
+
+    def _notes(
+        self,
+        lab: Lab,
+        table: Table,
+        variants: Mapping[str, Variant],
+        treatment: str,
+        reference: str | None,
+        worth: Mapping[str, float],
+    ) -> list[str]:
         """What a reader must know beside the numbers."""
         notes = list(lab.dataset.notes)
         test = table.part(test=True)
@@ -220,16 +350,24 @@ class Adaptive(NamedTuple):
                 )
         if table.unjudged:
             notes.append(f"{table.unjudged} queries without a relevant passage are left out of ranking metrics.")
+        if len(worth) > 1:
+            notes.append(
+                f"Under test is {treatment}: of {len(worth)} policies the one worth most on train queries that it "
+                f"had not learned from ({worth[treatment]:.4f}), declared before the test split was looked at."
+            )
         if any(one.path is not None for one in variants.values()):
             notes.append(
                 "A bandit without context can at best tie the better tuned static on a stationary stream; "
                 "regret and convergence say what its exploration cost."
             )
-        notes.append(
-            "Reward is recall@10 from judgments, without noise. Costs are of retrieval alone: no answers yet."
-        )
+        parts = ", ".join(f"{weight:g} × {part}" for part, weight in self.reward.items() if weight)
+        heard = "judgments" if self.regime == "judged" else "position-debiased clicks"
+        notes.append(f"Reward is {parts}, heard as {heard}. Costs are of retrieval alone.")
+        if not self.reward.get("groundedness"):
+            notes.append("Groundedness has no weight in the reward: no generator answers in this experiment.")
         if reference is not None:
             notes.append(f"The reference that decides is {reference}: the better of its kind on train.")
+        notes += table.notes
         return notes
 
 
@@ -238,18 +376,31 @@ def build(
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")],
     question: str,
     seeds: Annotated[int, Field(ge=2, le=100_000)],
+    seeds_larger: Annotated[int, Field(ge=2, le=100_000)],
     logged_seeds: Annotated[int, Field(ge=1)],
     queries_per_domain: Annotated[int, Field(ge=1)],
     resamples: Annotated[int, Field(ge=100)],
     ranking_depth: Annotated[int, Field(ge=10)],
     primary_references: tuple[str, ...],
+    regime: Literal["judged", "clicks"],
+    clicks: Clicks,
+    reward: dict[Literal["recall", "cost", "groundedness"], Annotated[float, Field(ge=0)]],
+    robustness: robustness.Plan,
+    label_repetitions: Annotated[int, Field(ge=2)],
 ) -> Any:
     """The experiment.
 
-    seeds: independent bandits; logged_seeds: how many of them have their decisions written; queries_per_domain:
-    length of a stream in each domain; resamples: of the bootstrap and the permutation test; ranking_depth: ranks
-    written; primary_references: of these the better on train is what the treatment must beat.
+    seeds: independent bandits; seeds_larger: of them, how many play on action sets other than `alpha`; logged_seeds:
+    how many of them have their decisions written; queries_per_domain: length of a stream in each domain; resamples:
+    of the bootstrap and the permutation test; ranking_depth: ranks written; primary_references: of these the better
+    on train is what the treatment must beat. regime: what policies learn from; clicks: how readers click; reward: the
+    weight of recall@10, of cost (USD per 1,000 queries, taken away) and of groundedness. robustness: see its Plan;
+    without policies nothing is shaken. label_repetitions: searches whose mean tells what a label buys.
     """
+    if reward.get("groundedness"):
+        raise ConfigError("experiment.reward.groundedness: there are no answers in this experiment yet; give 0")
     return Adaptive(
-        name, question, seeds, logged_seeds, queries_per_domain, resamples, ranking_depth, primary_references
-    )
+        name, question, seeds, min(seeds, seeds_larger), logged_seeds, queries_per_domain, resamples, ranking_depth,
+        primary_references, regime, clicks, {str(part): weight for part, weight in reward.items()},
+        robustness, label_repetitions,
+    )  # fmt: skip

@@ -215,6 +215,4 @@ def build(
     budget_s: measuring time of a cell; rounds: at least so many; turn_s: of one program in a round, repeated until
     it is over; rest_s: before each turn.
     """
-    return BenchSimilarity(
-        name, question, queries, passages, k, dimensions, Effort(budget_s, rounds, turn_s, rest_s)
-    )
+    return BenchSimilarity(name, question, queries, passages, k, dimensions, Effort(budget_s, rounds, turn_s, rest_s))

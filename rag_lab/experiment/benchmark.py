@@ -36,7 +36,8 @@ class Cell(NamedTuple):
     """One comparison. check: of a result, ours or a peer's: None where it is right, else what is wrong with it.
 
     floors: times that nothing can beat: programs of which the quickest counts, or milliseconds. absent: peers that
-    cannot take part, and why.
+    cannot take part, and why. units: how much work one call of a program does, by its name (OURS or a peer's), where
+    they differ: times are then of one unit.
     """
 
     case: str
@@ -46,6 +47,7 @@ class Cell(NamedTuple):
     floors: Mapping[str, Sequence[Program] | float]
     check: Callable[[Any], str | None]
     absent: Mapping[str, str] = {}
+    units: Mapping[str, float] = {}
 
 
 class Effort(NamedTuple):
@@ -130,6 +132,7 @@ def _floor_programs(cell: Cell) -> dict[str, Program]:
 
 def _figures(cell: Cell, peers: list[str], taken: Mapping[str, list[list[float]]]) -> dict[str, Any]:
     """The cell's numbers from the seconds of every call."""
+    taken = {one: [[s / cell.units.get(one, 1) for s in turn] for turn in turns] for one, turns in taken.items()}
     every = {one: np.concatenate(turns) * 1000 for one, turns in taken.items()}
     median = {one: float(np.median(times)) for one, times in every.items()}
     ours = np.array([np.median(turn) for turn in taken[OURS]])

@@ -1,6 +1,6 @@
 """The series behind the figures: regret, convergence, posteriors, and recall against α. Kept in curves.json.
 
-Shapes: S seeds, T steps, D domains, C contexts, A actions, L = T/D.
+Shapes: S seeds, T steps, D domains, C places, A actions of a set, L = T/D.
 """
 
 from __future__ import annotations
@@ -10,75 +10,112 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from rag_lab import bake, replay
+from rag_lab import replay
 from rag_lab.experiment.lab import NDCG, RECALL, Lab, Table
-from rag_lab.experiment.variants import Variant
+from rag_lab.experiment.variants import PLAIN, Variant
 from rag_lab.experiment.verdicts import EARLY, Convergence
-from rag_lab.kernels.thompson import Arms, deviation
-from rag_lab.l4_feedback.policy import Ceiling, Policy, Setting
+from rag_lab.l4_feedback.channel import Channel
+from rag_lab.l4_feedback.policy import Ceiling, Context, Policy, Setting
 from rag_lab.metrics import learning as measure
 from rag_lab.metrics.significance import Resampler
 
 BAND = (0.1, 0.9)  # of seeds, around mean regret
 INTERVAL_95 = 1.96  # standard errors, by the normal approximation: there are many seeds
 POINTS = 100  # of a curve, at most
-_deviations = jax.vmap(deviation)  # over contexts
 
 
 class Learning(NamedTuple):
-    """What the learners' paths show. metrics: by variant; convergence: of the treatment, None if it learns not."""
+    """What the learners' paths show. metrics: by variant; convergence: of the bandit looked at, None without one;
+    regret: mean over domains; share: of seeds converged; means: true mean reward of each action on train, by set."""
 
     metrics: Mapping[str, dict[str, float]]
     convergence: Convergence | None
     regret: Mapping[str, Float[np.ndarray, "S L"]]
     share: Mapping[str, Float[np.ndarray, "D L"]]
-    means: Float[np.ndarray, "D A"]
+    means: Mapping[str, Float[np.ndarray, "D A"]]
 
 
 def learning(
     variants: Mapping[str, Variant],
-    setting: Setting,
+    settings: Mapping[str, Setting],
     table: Table,
-    stream: Int[np.ndarray, "S T"],
+    streams: Mapping[str, Int[np.ndarray, "S T"]],
     seed: int,
-    treatment: str,
+    bandit: str | None,
+    channel: Channel,
 ) -> Learning:
-    """Regret of every variant and convergence of every learner, with the treatment's contrasts beside it."""
-    domains, contexts = len(setting.domains), len(setting.domains) + 1
-    train = table.part(test=False)
-    rewards = table.metrics[RECALL]
-    detected = measure.mean_rewards(rewards[train], table.domain[train], table.context[train], contexts)
-    true = measure.mean_rewards(rewards[train], table.domain[train], table.domain[train], contexts)
-    means = true.sum(axis=1)
-    length = stream.shape[1] // domains
+    """Regret of every variant and convergence of every learner, with the bandit's contrasts beside it.
+
+    Regret is against the best action of a domain within the variant's own set; `regret_to_static` is against the one
+    action that is best for all domains. settings, streams: by action set.
+    """
+    names = next(iter(settings.values())).domains
+    domains, places = len(names), len(names) + 1
+    train, length = table.part(test=False), next(iter(streams.values())).shape[1] // domains
+    detected, true, means = {}, {}, {}
+    for action_set, own in table.sets.items():
+        rewards = table.reward[train][:, own]
+        given = (rewards, table.domain[train])
+        detected[action_set] = measure.mean_rewards(*given, table.context[train], places)
+        true[action_set] = measure.mean_rewards(*given, table.domain[train], places)
+        means[action_set] = true[action_set].sum(axis=1)
     regret, steps, metrics = {}, {}, {}
     for name, one in variants.items():
-        if isinstance(one.policy, Ceiling):
+        if not one.chooses:
             continue
+        best, stream = means[one.set], streams[one.set]
         if one.path is None:
-            regret[name] = np.cumsum(np.full((1, length), _fixed_regret(one, table, train, means)), axis=1)
+            forgone = _fixed_regret(one, table, train, best)
+            regret[name] = np.cumsum(np.full((1, length), forgone), axis=1)
             continue
-        forgone = measure.cumulative_regret(np.asarray(one.path.action), means)
-        regret[name] = forgone.mean(axis=1)
-        steps[name] = measure.steps_to_converge(np.asarray(one.path.greedy), true if one.true_domain else detected)
+        if one.learner.contextual:
+            earned = table.reward[:, table.sets[one.set]][stream, one.path.action]
+            lost = measure.cumulative_regret_of(earned, best)
+        else:
+            lost = measure.cumulative_regret(one.path.action, best)
+        regret[name] = lost.mean(axis=1)
+        steps[name] = _steps(one, one.path, table, stream, true[one.set] if one.true_domain else detected[one.set])
+        ahead = best.max(axis=1) - best[:, best.mean(axis=0).argmax()]  # of a domain's best over the global one
+        final = lost[:, :, -1].mean(axis=0)
         metrics[name] = _by_domain(
-            setting.domains,
+            names,
             {
-                "bandit/cumulative_regret": forgone[:, :, -1].mean(axis=0),
+                "bandit/cumulative_regret": final,
+                "bandit/regret_to_static": final - ahead * length,
                 "bandit/convergence_queries": np.median(np.minimum(steps[name], length), axis=0),
             },
         )
     found = None
-    if treatment in steps:
-        for name, greedy, where in _contrasts(variants[treatment].policy, setting, table, stream, seed):
-            steps[name] = measure.steps_to_converge(greedy, where(detected, true))
-        found = _convergence(treatment, steps, length)
+    if bandit is not None:
+        one = variants[bandit]
+        for name, taken in _contrasts(one, settings[one.set], table, streams[one.set], seed, channel, detected, true):
+            steps[name] = taken
+        found = _convergence(bandit, steps, length)
     by = np.arange(1, length + 1)
     share = {name: measure.share_converged(one, by) for name, one in steps.items()}
     return Learning(metrics, found, regret, share, means)
+
+
+def _steps(
+    one: Variant,
+    path: replay.Path,
+    table: Table,
+    stream: Int[np.ndarray, "S T"],
+    means: Float[np.ndarray, "D C A"],
+) -> Int[np.ndarray, "S D"]:
+    """When each seed converged in each domain: from the choices themselves, or, where they depend on the query, from
+    what they are worth on the probed queries."""
+    if path.greedy is not None:
+        return measure.steps_to_converge(path.greedy, means, one.learner.pace.update_every)
+    assert path.value is not None
+    domains = len(means)
+    probed = replay.probe(stream, domains)
+    best = table.reward[:, table.sets[one.set]][probed].mean(axis=1).max(axis=1)
+    return measure.steps_by_value(path.value, best, stream.shape[1] // domains // path.value.shape[1])
 
 
 def _by_domain(domains: tuple[str, ...], metrics: Mapping[str, Float[np.ndarray, " D"]]) -> dict[str, float]:
@@ -90,64 +127,74 @@ def _by_domain(domains: tuple[str, ...], metrics: Mapping[str, Float[np.ndarray,
 
 
 def online(
-    variants: Mapping[str, Variant], table: Table, stream: Int[np.ndarray, "S T"], domains: tuple[str, ...]
+    variants: Mapping[str, Variant],
+    table: Table,
+    streams: Mapping[str, Int[np.ndarray, "S T"]],
+    domains: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Prequential results: the reward that each variant earned on the train stream, while it learned.
+    """Prequential results: the true reward that each variant earned on the train stream, while it learned.
 
     Mean over the stream in each domain and over domains, then over seeds, with the 95% interval of that mean.
     """
-    rewards = table.metrics[RECALL]
     out: dict[str, dict[str, list[float]]] = {}
     for name, one in variants.items():
-        if isinstance(one.policy, Ceiling):
+        if not one.chooses:
             continue
-        taken = one.actions[RECALL][0][stream] if one.path is None else np.asarray(one.path.action)
-        earned = measure.by_domain(rewards[stream, taken], len(domains)).mean(axis=2)
+        stream = streams[one.set]
+        taken = one.actions[RECALL][0][stream] if one.path is None else table.sets[one.set][one.path.action]
+        earned = measure.by_domain(table.reward[stream, taken], len(domains)).mean(axis=2)
         earned = np.column_stack([earned, earned.mean(axis=1)])
         half = INTERVAL_95 * earned.std(axis=0, ddof=1) / np.sqrt(len(earned))
         out[name] = {
             domain: [float(mean), float(mean - reach), float(mean + reach)]
             for domain, mean, reach in zip((*domains, "mean"), earned.mean(axis=0), half, strict=True)
         }
-    return {"seeds": len(stream), "steps": stream.shape[1] // len(domains), "variants": out}
+    longest = max(streams.values(), key=len)
+    return {"seeds": len(longest), "steps": longest.shape[1] // len(domains), "variants": out}
 
 
-def _fixed_regret(
-    one: Variant, table: Table, train: Int[np.ndarray, " n"], means: Float[np.ndarray, "D A"]
-) -> float:
-    """Expected reward that a fixed policy forgoes on one query, mean over domains."""
-    own = one.values(table, RECALL)[0][train]
+def _fixed_regret(one: Variant, table: Table, train: Int[np.ndarray, " n"], means: Float[np.ndarray, "D A"]) -> float:
+    """Expected reward that a policy which does not learn forgoes on one query, mean over domains."""
+    own = table.reward[train, one.actions[RECALL][0][train]]
     return float(np.mean([means[d].max() - own[table.domain[train] == d].mean() for d in range(len(means))]))
 
 
 def _contrasts(
-    policy: Policy | Ceiling, setting: Setting, table: Table, stream: Int[np.ndarray, "S T"], seed: int
+    one: Variant,
+    setting: Setting,
+    table: Table,
+    stream: Int[np.ndarray, "S T"],
+    seed: int,
+    channel: Channel,
+    detected: Mapping[str, Float[np.ndarray, "D C A"]],
+    true: Mapping[str, Float[np.ndarray, "D C A"]],
 ) -> Any:
-    """(name, greedy actions, which mean rewards they are judged by) of what convergence is read against."""
-    assert isinstance(policy, Policy)
-    contexts = len(setting.domains) + 1
-    rewards = table.metrics[RECALL]
+    """(name, steps to convergence) of what the bandit's is read against."""
+    policy, world = one.learner, table.world(one.set, true_domain=False)
 
-    def played(policy: Policy, setting: Setting) -> Int[np.ndarray, "S T C"]:
-        state = policy.init(setting)
-        path = replay.play(policy, state, rewards, stream, table.context, seed=seed, contexts=contexts)
-        return np.asarray(path.greedy)
+    def played(policy: Policy, setting: Setting) -> Int[np.ndarray, "S D"]:
+        path = replay.play(policy, policy.init(setting), world, stream, seed=seed, channel=channel)
+        return _steps(one, path, table, stream, detected[one.set])
 
-    still = policy._replace(update=lambda state, context, action, reward: state)
-    yield "flat prior", played(policy, replace(setting, presets=None)), lambda detected, true: detected
-    yield "never updates", played(still, setting), lambda detected, true: detected
-    full = measure.full_information(rewards, stream, len(setting.domains), contexts)
-    yield "full information", full, lambda detected, true: true
+    still = policy._replace(update=_still)
+    yield "flat prior", played(policy, replace(setting, presets=None))
+    yield "never updates", played(still, setting)
+    full = measure.full_information(world.rewards, stream, len(setting.domains))
+    yield "full information", measure.steps_to_converge(full, true[one.set])
 
 
-def _convergence(treatment: str, steps: Mapping[str, Int[np.ndarray, "S D"]], length: int) -> Convergence:
+def _still(state: Any, context: Any, action: Any, reward: Any, weight: Any) -> Any:
+    return state
+
+
+def _convergence(bandit: str, steps: Mapping[str, Int[np.ndarray, "S D"]], length: int) -> Convergence:
     """Shares within EARLY queries; the interval is of the mean over seeds (normal approximation)."""
     early = {name: (one <= min(EARLY, length)).mean(axis=1) for name, one in steps.items()}
-    own = early[treatment]
+    own = early[bandit]
     half = INTERVAL_95 * own.std(ddof=1) / np.sqrt(len(own))
     share = float(own.mean())
-    median = float(np.median(np.minimum(steps[treatment], length)))
-    contrasts = {name: float(one.mean()) for name, one in early.items() if name != treatment}
+    median = float(np.median(np.minimum(steps[bandit], length)))
+    contrasts = {name: float(one.mean()) for name, one in early.items() if name != bandit}
     return Convergence(share, max(0.0, share - half), min(1.0, share + half), median, contrasts, length, len(own))
 
 
@@ -155,11 +202,12 @@ def collect(
     lab: Lab,
     table: Table,
     variants: Mapping[str, Variant],
-    stream: Int[np.ndarray, "S T"],
+    streams: Mapping[str, Int[np.ndarray, "S T"]],
     found: Learning,
     resampler: Resampler,
     treatment: str,
-    setting: Setting,
+    settings: Mapping[str, Setting],
+    worth: Mapping[str, float],
 ) -> dict[str, Any]:
     """Everything that the report draws, ready for JSON."""
     length = next(iter(found.regret.values())).shape[1]
@@ -170,15 +218,22 @@ def collect(
     return {
         "schema": 1,
         "treatment": treatment,
+        "train_value": dict(worth),
         "domains": list(domains),
-        "alphas": bake.ALPHAS.tolist(),
+        "alphas": table.actions.alpha[table.sets[PLAIN]].tolist() if PLAIN in table.sets else [],
+        "action_sets": {name: [table.labels[one] for one in own] for name, own in table.sets.items()},
         "ceilings": [name for name, one in variants.items() if isinstance(one.policy, Ceiling)],
         "alpha_of": {
-            name: alphas_of(one, table, domains)
+            name: {domain: float(table.actions.alpha[action]) for domain, action in modal(one, table, domains).items()}
             for name, one in variants.items()
             if isinstance(one.policy, Policy)
         },
-        "recall_by_alpha": _by_alpha(table, domains, resampler),
+        "action_of": {
+            name: {domain: table.labels[action] for domain, action in modal(one, table, domains).items()}
+            for name, one in variants.items()
+            if isinstance(one.policy, Policy)
+        },
+        "recall_by_alpha": _by_alpha(table, domains, resampler) if PLAIN in table.sets else {},
         "regret": {
             "step": (points + 1).tolist(),
             "seeds": max(len(one) for one in found.regret.values()),
@@ -192,8 +247,8 @@ def collect(
                 for name, one in found.regret.items()
             },
         },
-        "online": online(variants, table, stream, domains),
-        "posterior": _posteriors(variants, setting, domains, found.means),
+        "online": online(variants, table, streams, domains),
+        "posterior": _posteriors(variants, settings, domains, found.means),
         "convergence": {
             "step": (points + 1).tolist(),
             "threshold": measure.SHARE_OF_BEST,
@@ -208,29 +263,26 @@ def collect(
     }
 
 
-def alphas_of(one: Variant, table: Table, domains: tuple[str, ...]) -> dict[str, float]:
-    """The α that a variant takes most often in each domain, over seeds and test queries."""
+def modal(one: Variant, table: Table, domains: tuple[str, ...]) -> dict[str, int]:
+    """The action that a variant takes most often in each domain, over seeds and test queries."""
     actions, test = one.actions[RECALL], table.part(test=True)
-    modal = {}
-    for number, domain in enumerate(domains):
-        taken = actions[:, test[table.domain[test] == number]]
-        modal[domain] = float(bake.ALPHAS[np.bincount(taken.ravel()).argmax()])
-    return modal
+    return {
+        domain: int(np.bincount(actions[:, test[table.domain[test] == number]].ravel()).argmax())
+        for number, domain in enumerate(domains)
+    }
 
 
 def _by_alpha(table: Table, domains: tuple[str, ...], resampler: Resampler) -> dict[str, Any]:
     """Mean recall and nDCG of every fixed α in each domain, on train and on test."""
-    test, train = table.part(test=True), table.part(test=False)
-    estimates = [
-        resampler.estimate(table.metrics[RECALL][test][:, action][None]) for action in range(len(bake.ALPHAS))
-    ]
+    test, train, plain = table.part(test=True), table.part(test=False), table.sets[PLAIN]
+    estimates = [resampler.estimate(table.metrics[RECALL][test][:, action][None]) for action in plain]
     out: dict[str, Any] = {}
     for number, domain in enumerate(domains):
         own = {"test": test[table.domain[test] == number], "train": train[table.domain[train] == number]}
         out[domain] = {
             split: {
-                "recall_at_10": table.metrics[RECALL][rows].mean(axis=0).tolist(),
-                "ndcg_at_10": table.metrics[NDCG][rows].mean(axis=0).tolist(),
+                "recall_at_10": table.metrics[RECALL][rows][:, plain].mean(axis=0).tolist(),
+                "ndcg_at_10": table.metrics[NDCG][rows][:, plain].mean(axis=0).tolist(),
             }
             for split, rows in own.items()
         }
@@ -244,37 +296,42 @@ def _by_alpha(table: Table, domains: tuple[str, ...], resampler: Resampler) -> d
 
 def _posteriors(
     variants: Mapping[str, Variant],
-    setting: Setting,
+    settings: Mapping[str, Setting],
     domains: tuple[str, ...],
-    means: Float[np.ndarray, "D A"],
+    means: Mapping[str, Float[np.ndarray, "D A"]],
 ) -> dict[str, Any]:
-    """Each Gaussian bandit's belief about every α at the end, averaged over seeds, beside its prior."""
+    """What each bandit over α alone believes of every α at the end, averaged over seeds, beside its prior."""
     out: dict[str, Any] = {}
     seeds = 0
     for name, one in variants.items():
-        if one.path is None or one.true_domain or not isinstance(one.path.state, Arms):
+        if one.path is None or one.true_domain or one.set != PLAIN or one.learner.contextual:
             continue
-        assert isinstance(one.policy, Policy)
-        start: Arms = jax.tree.map(np.asarray, one.policy.init(setting))
-        end: Arms = jax.tree.map(np.asarray, one.path.state)
-        prior_sd, sd = np.asarray(_deviations(start)), np.asarray(jax.vmap(_deviations)(end))
+        believe = one.learner.belief
+        if believe is None:
+            continue
+        setting = settings[PLAIN]
+        blank = jnp.zeros((len(domains), len(setting.features)))
+        at = Context(jnp.arange(len(domains)), blank)
+        each = jax.vmap(believe, in_axes=(None, 0))
+        start = jax.tree.map(np.asarray, each(one.learner.init(setting), at))
+        end = jax.tree.map(np.asarray, jax.jit(jax.vmap(each, in_axes=(0, None)))(one.path.state, at))
         seeds = len(end.mean)
-        pulls = end.strength - start.strength
+        taken = measure.by_domain(one.path.action, len(domains))
         out[name] = {
             domain: {
                 "prior_mean": start.mean[number].tolist(),
-                "prior_sd": prior_sd[number].tolist(),
+                "prior_sd": start.deviation[number].tolist(),
                 "mean": end.mean[:, number].mean(axis=0).tolist(),
-                "sd": sd[:, number].mean(axis=0).tolist(),
-                "pull_share": _shares(np.asarray(pulls)[:, number]),
-                "true_mean": means[number].tolist(),
+                "sd": end.deviation[:, number].mean(axis=0).tolist(),
+                "pull_share": _shares(taken[:, number], len(setting.alphas)),
+                "true_mean": means[PLAIN][number].tolist(),
             }
             for number, domain in enumerate(domains)
         }
     return {"seeds": seeds, "variants": out}
 
 
-def _shares(pulls: Float[np.ndarray, "S A"]) -> list[float]:
-    """The mean share of each action; zeros where nothing was pulled, as where the detector is silent."""
-    total = float(pulls.sum())
-    return [float(count) / max(total, 1.0) for count in pulls.sum(axis=0)]
+def _shares(taken: Int[np.ndarray, "S L"], actions: int) -> list[float]:
+    """The share of decisions that took each action."""
+    counts = np.bincount(taken.ravel(), minlength=actions)
+    return [float(count) / taken.size for count in counts]

@@ -9,7 +9,7 @@ Shapes: H noise levels, S seeds, L steps of one domain, Q queries, A actions, C 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,13 +31,26 @@ class Interval(NamedTuple):
     high: float
 
 
+class Band(NamedTuple):
+    """Cumulative regret by step of a domain, summed over domains: its mean over seeds with its 95% interval."""
+
+    mean: Float[np.ndarray, "H L"]
+    low: Float[np.ndarray, "H L"]
+    high: Float[np.ndarray, "H L"]
+
+
 class Level(NamedTuple):
-    """One share of dishonest users. saved: regret without the filter less regret with it, seed by seed."""
+    """One share of dishonest users.
+
+    without, filtered: regret without the filter and with it; saved: their difference, seed by seed. kept: what the
+    filter kept of the feedback that is no noise, as a share. The rest: see `metrics.filtering.Detection`.
+    """
 
     noise: float
     without: Interval
     filtered: Interval
     saved: Interval
+    kept: float
     precision: float | None
     recall: float | None
     f1: float | None
@@ -46,11 +59,11 @@ class Level(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """All levels, and the mean cumulative regret by step of a domain, summed over domains."""
+    """All levels, and regret by step at each of them."""
 
     levels: list[Level]
-    without: Float[np.ndarray, "H L"]
-    filtered: Float[np.ndarray, "H L"]
+    without: Band
+    filtered: Band
 
 
 def effect(
@@ -65,43 +78,92 @@ def effect(
     *,
     seed: int,
 ) -> Effect:
-    """Play every level twice. Colluders push each context's worst action.
+    """Play every level twice, without and with a filter of these settings. Colluders push each context's worst
+    action.
 
     state: the bandit's beliefs at the start; domain, context: of each query, context being the detected
     domain and the last one unknown; stream: as `replay.streams` makes it, domains taking turns. ConfigError
     as `loop.play` raises it.
     """
+    return effects(state, rewards, domain, context, stream, noises, setup, [settings], seed=seed)[0]
+
+
+def effects(
+    state: thompson.Arms,
+    rewards: Float[np.ndarray, "Q A"],
+    domain: Int[np.ndarray, " Q"],
+    context: Int[np.ndarray, " Q"],
+    stream: Int[np.ndarray, "S T"],
+    noises: Sequence[float],
+    setup: loop.Setup,
+    candidates: Sequence[Settings],
+    *,
+    seed: int,
+    done: Callable[[], object] = lambda: None,
+) -> list[Effect]:
+    """The effect of a filter with each of several settings, all against the same play without one.
+
+    done: called after each. Otherwise as `effect`.
+    """
     contexts = state.mean.shape[0]
     by_context = learning.mean_rewards(rewards, domain, context, contexts)
     promoted = by_context.sum(axis=0).argmin(axis=1)
     means = by_context.sum(axis=1)
-    levels, curves = [], []
-    for noise in noises:
-        pair = [
-            loop.play(state, rewards, context, promoted, stream, noise, setup, used, seed=seed)
-            for used in (None, settings)
+
+    def play(settings: Settings | None) -> list[tuple[Float[np.ndarray, "S L"], loop.Played]]:
+        played = [
+            loop.play(state, rewards, context, promoted, stream, noise, setup, settings, seed=seed)
+            for noise in noises
         ]
-        without, filtered = (learning.cumulative_regret(np.asarray(one.action), means).sum(axis=1) for one in pair)
-        caught, dropped, noisy = (
-            int(np.asarray(each).sum()) for each in (pair[1].dropped_noise, pair[1].dropped, pair[1].noise)
-        )
-        levels.append(
-            Level(
-                noise,
-                over_seeds(without[:, -1]),
-                over_seeds(filtered[:, -1]),
-                over_seeds(without[:, -1] - filtered[:, -1]),
-                *filtering.scores(caught, dropped, noisy),
-                noisy / (stream.size * setup.readers),
-                float(np.asarray(pair[1].noise_weight).mean()),
-            )
-        )
-        curves.append((without.mean(axis=0), filtered.mean(axis=0)))
-    without_curves, filtered_curves = (np.stack(each) for each in zip(*curves, strict=True))
-    return Effect(levels, without_curves, filtered_curves)
+        done()
+        return [(learning.cumulative_regret(np.asarray(one.action), means).sum(axis=1), one) for one in played]
+
+    without = [regret for regret, _ in play(None)]
+    found = []
+    for settings in candidates:
+        filtered = play(settings)
+        levels = [
+            _level(noise, plain, regret, one, stream.size * setup.readers)
+            for noise, plain, (regret, one) in zip(noises, without, filtered, strict=True)
+        ]
+        found.append(Effect(levels, _band(without), _band([regret for regret, _ in filtered])))
+    return found
+
+
+def _level(
+    noise: float,
+    without: Float[np.ndarray, "S L"],
+    filtered: Float[np.ndarray, "S L"],
+    played: loop.Played,
+    items: int,
+) -> Level:
+    """What a level comes to. items: how many readings there were."""
+    caught, dropped, noisy = (
+        int(np.asarray(each).sum()) for each in (played.dropped_noise, played.dropped, played.noise)
+    )
+    return Level(
+        noise,
+        over_seeds(without[:, -1]),
+        over_seeds(filtered[:, -1]),
+        over_seeds(without[:, -1] - filtered[:, -1]),
+        1 - (dropped - caught) / (items - noisy),
+        *filtering.scores(caught, dropped, noisy),
+        noisy / items,
+        float(np.asarray(played.noise_weight).mean()),
+    )
 
 
 def over_seeds(values: Float[np.ndarray, " S"]) -> Interval:
     """The mean over seeds; at least two."""
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(mean, mean - CONFIDENCE_Z * error, mean + CONFIDENCE_Z * error)
+    return Interval(*(float(each) for each in _interval(values)))
+
+
+def _band(regrets: Sequence[Float[np.ndarray, "S L"]]) -> Band:
+    return Band(*(np.stack(each) for each in zip(*map(_interval, regrets), strict=True)))
+
+
+def _interval(values: Float[np.ndarray, "S ..."]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, and the ends of its interval, over the first axis."""
+    mean = values.mean(axis=0)
+    half = CONFIDENCE_Z * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return mean, mean - half, mean + half

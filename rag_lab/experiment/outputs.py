@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -16,29 +15,29 @@ from jaxtyping import Int
 
 from rag_lab import bake, replay
 from rag_lab.assets import atomic
-from rag_lab.experiment.curves import alphas_of
+from rag_lab.experiment.curves import modal
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, Lab, Table
 from rag_lab.experiment.variants import Variant
-from rag_lab.l4_feedback.policy import Ceiling, Policy, Setting
+from rag_lab.l4_feedback.policy import Ceiling, Setting
 
 
 def write(
     lab: Lab,
     table: Table,
     variants: Mapping[str, Variant],
-    treatment: str,
-    setting: Setting,
+    bandit: str,
+    settings: Mapping[str, Setting],
     logged: Int[np.ndarray, "S T"],
     depth: int,
 ) -> None:
-    """Write them all. logged: the streams of the seeds whose decisions are kept; depth: ranks written."""
+    """Write them all. bandit: whose decisions are kept; logged: the streams of the seeds whose are; depth: ranks
+    written."""
     _parquet(
         lab.folder / "per_query.parquet",
         pa.concat_tables([per_query(lab, table, one) for one in variants.values()]),
     )
-    policy = variants[treatment].policy
-    assert isinstance(policy, Policy)
-    _parquet(lab.folder / "decisions.parquet", decisions(lab, table, treatment, policy, setting, logged))
+    one = variants[bandit]
+    _parquet(lab.folder / "decisions.parquet", decisions(lab, table, one, settings[one.set], logged))
     _rankings(lab, table, variants, depth)
     recommend(lab, table, variants)
 
@@ -62,7 +61,8 @@ def per_query(lab: Lab, table: Table, variant: Variant) -> pa.Table:
     columns["latency_ms"] = pa.nulls(len(rows), pa.float64())  # not measured by a replay
     columns["cost_usd"] = variant.values(table, COST)[:, rows].mean(axis=0) / 1000
     columns["api_calls"] = variant.values(table, CALLS)[:, rows].mean(axis=0)
-    columns["alpha"] = bake.ALPHAS[variant.actions[RECALL][:, rows]].mean(axis=0)
+    columns["alpha"] = table.actions.alpha[variant.actions[RECALL][:, rows]].mean(axis=0)
+    columns["cluster"] = [query.cluster for query in queries]
     return pa.table(columns, schema=pa.schema([(name, _type(name)) for name in columns]))
 
 
@@ -70,30 +70,28 @@ def _type(column: str) -> pa.DataType:
     return pa.string() if column in ("query_id", "domain", "detected_domain", "split", "variant") else pa.float64()
 
 
-def decisions(
-    lab: Lab, table: Table, name: str, policy: Policy, setting: Setting, stream: Int[np.ndarray, "S T"]
-) -> pa.Table:
+def decisions(lab: Lab, table: Table, variant: Variant, setting: Setting, stream: Int[np.ndarray, "S T"]) -> pa.Table:
     """Every decision of the logged seeds, with the probability with which it was taken."""
-    rewards, contexts = table.metrics[RECALL], len(setting.domains) + 1
-    state = policy.init(setting)
-    path = replay.play(policy, state, rewards, stream, table.context, seed=lab.seed, contexts=contexts, log=True)
-    path = jax.tree.map(np.asarray, path)
+    policy, world = variant.learner, table.world(variant.set, true_domain=False)
+    path = replay.play(policy, policy.init(setting), world, stream, seed=lab.seed, log=True)
     assert path.propensity is not None
     seeds, steps = stream.shape
-    action, query = path.action.ravel().astype(np.int32), stream.ravel()
+    action, query = table.sets[variant.set][path.action.ravel()], stream.ravel()
     ids, domains = (np.array([getattr(one, field) for one in table.queries]) for field in ("id", "domain"))
+    alpha = table.actions.alpha[action]
     return pa.table(
         {
             "query_id": ids[query],
             "domain": domains[query],
             "step": np.tile(np.arange(1, steps + 1, dtype=np.int32), seeds),
             "seed": np.repeat(np.arange(seeds, dtype=np.int32), steps),
-            "policy": np.full(seeds * steps, name),
-            "action": action,
-            "alpha": bake.ALPHAS[action],
-            "beta": np.round(1 - bake.ALPHAS[action], 1),
+            "policy": np.full(seeds * steps, variant.name),
+            "action": action.astype(np.int32),
+            "label": np.array(table.labels)[action],
+            "alpha": alpha,
+            "beta": np.round(1 - alpha, 6),
             "propensity": path.propensity.ravel().astype(np.float64),
-            "reward": rewards[query, action],
+            "reward": table.reward[query, action],
         }
     )
 
@@ -116,11 +114,11 @@ def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: in
         lines: list[str] = []
         for number, collection in enumerate(lab.dataset.collections):
             own = rows[table.domain[rows] == number]
-            alphas = np.full(len(collection.queries), 0.5)
-            alphas[table.rows[own]] = bake.ALPHAS[one.actions[RECALL][0, own]]
-            ranked = bake.rankings(table.baked[collection.domain], alphas, depth)
+            chosen = np.zeros(len(collection.queries), np.int64)
+            chosen[table.rows[own]] = one.actions[RECALL][0, own]
+            ranked = bake.rankings(table.baked[collection.domain], table.actions, chosen, depth)
             for row in own:
-                places = ranked[table.rows[row]]
+                places = ranked[table.rows[row]] if one.own is None else one.own.ranking[row]
                 head = f"{table.queries[row].id} Q0 "
                 lines += [
                     f"{head}{passage} {rest} {name}\n"
@@ -140,35 +138,36 @@ def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: in
 
 
 def recommend(lab: Lab, table: Table, variants: Mapping[str, Variant]) -> None:
-    """The setting to use: of all policies that act on the detected domain, the best on train, as one α a domain.
+    """The setting to use: of all policies that act on the detected domain, the best on train, as one action a domain.
 
-    A learner stands for itself by the α it takes most often over its seeds.
+    A learner, or one who looks at the query, stands for itself by the action that it takes most often.
     """
     domains, train = lab.dataset.domains, table.part(test=False)
     settings = {
-        name: alphas_of(one, table, domains)
-        for name, one in variants.items()
-        if not isinstance(one.policy, Ceiling) and not one.true_domain
+        name: modal(one, table, domains) for name, one in variants.items() if one.chooses and not one.true_domain
     }
 
-    def reward(name: str) -> float:
-        actions = np.array([int(np.abs(bake.ALPHAS - settings[name][domain]).argmin()) for domain in domains])
+    def value(name: str) -> float:
+        actions = np.array([settings[name][domain] for domain in domains])
         values = table.metrics[RECALL][train, actions[table.domain[train]]]
         return float(np.mean([values[table.domain[train] == one].mean() for one in range(len(domains))]))
 
-    best = max(settings, key=lambda name: round(reward(name), 9))
-    otherwise = float(np.median(list(settings[best].values())))
+    best = max(settings, key=lambda name: round(value(name), 9))
+    chosen = settings[best]
+    middle = sorted(chosen.values(), key=lambda action: float(table.actions.alpha[action]))[len(chosen) // 2]
 
-    def both(alpha: float) -> dict[str, float]:
-        return {"alpha": round(alpha, 1), "beta": round(1 - alpha, 1)}
+    def told(action: int) -> dict[str, Any]:
+        alpha = round(float(table.actions.alpha[action]), 6)
+        return {"action": table.labels[action], "alpha": alpha, "beta": round(1 - alpha, 6)}
 
     content = {
         "variant": best,
-        "train_recall_at_10": round(reward(best), 6),
+        "actions": variants[best].set,
+        "train_recall_at_10": round(value(best), 6),
         "data_fingerprint": lab.dataset.fingerprint,
-        "domains": {domain: both(alpha) for domain, alpha in settings[best].items()},
-        "otherwise": both(otherwise),
+        "domains": {domain: told(action) for domain, action in chosen.items()},
+        "otherwise": told(middle),
     }
     with atomic.write(lab.folder / "recommended.yaml") as temporary:
         head = "# The winning setting, chosen on train. Use it: policy=recommended policy.path=<this file>\n"
-        temporary.write_text(head + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        temporary.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")

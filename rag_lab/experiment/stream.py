@@ -14,6 +14,7 @@ import numpy as np
 from rag_lab.types import Dataset, Query
 
 START_S = 1_750_000_000.0  # an arbitrary fixed moment of the virtual clock, in seconds since the epoch
+LENGTH, EXPONENT, SEED = 5000, 1.0, 0  # the protocol's
 
 
 class Request(NamedTuple):
@@ -30,6 +31,11 @@ def requests(queries: Sequence[Query], *, length: int, exponent: float, seed: in
     weights = 1 / np.arange(1, len(queries) + 1) ** exponent
     drawn = random.choice(ranked, length, p=weights / weights.sum())
     return [Request(queries[place], START_S + second) for second, place in enumerate(drawn)]
+
+
+def frozen(dataset: Dataset, count: int) -> list[Request]:
+    """The first `count` requests of the protocol's stream; at most LENGTH."""
+    return requests(test_queries(dataset), length=LENGTH, exponent=EXPONENT, seed=SEED)[:count]
 
 
 def test_queries(dataset: Dataset) -> list[Query]:

@@ -20,7 +20,7 @@ FEW_CLUSTERS = 10  # of test queries in a domain: with fewer, a bootstrap interv
 
 
 class Convergence(NamedTuple):
-    """Of the treatment: share of seeds converged within EARLY queries, its interval, and the contrasts' shares.
+    """Of the bandit looked at: share of seeds converged within EARLY queries, its interval, and the contrasts' shares.
 
     median: of the step, over seeds and domains; horizon: queries of a domain; seeds: how many there were.
     """
@@ -37,14 +37,17 @@ class Convergence(NamedTuple):
 class Measured(NamedTuple):
     """What the verdicts are made from.
 
-    reference: the tuned static that decides, if the run has one. cost_changes: the treatment's relative cost
-    change against BALANCED with each price at half and at twice. fewest_clusters: of test queries, over domains.
+    action_set: the treatment's; reference: the tuned static that decides, if the run has one. bandit: whose convergence
+    it is: the treatment, or another learner where that does not learn, or None. cost_changes: the treatment's relative
+    cost change against BALANCED with each price at half and at twice. fewest_clusters: of test queries, over domains.
     """
 
     treatment: str
+    action_set: str
     reference: str | None
     estimates: Mapping[tuple[str, str], Estimate]
     comparisons: list[Comparison]
+    bandit: str | None
     convergence: Convergence | None
     domains: tuple[str, ...]
     cost_changes: tuple[float, ...]
@@ -52,24 +55,24 @@ class Measured(NamedTuple):
     gap_closed: Mapping[str, float]
 
 
-def relative(
-    estimates: Mapping[tuple[str, str], Estimate], metric: str, treatment: str, baseline: str
-) -> Estimate:
+def relative(estimates: Mapping[tuple[str, str], Estimate], metric: str, treatment: str, baseline: str) -> Estimate:
     """Relative change of a metric, (treatment − baseline)/baseline, resample by resample."""
     one, other = estimates[treatment, metric], estimates[baseline, metric]
     return Estimate(one.value / other.value - 1, one.draws / other.draws - 1)
 
 
 def gap_closed(
-    estimates: Mapping[tuple[str, str], Estimate], treatment: str, reference: str | None
+    estimates: Mapping[tuple[str, str], Estimate], treatment: str, reference: str | None, suffix: str
 ) -> dict[str, float]:
-    """How much of the way from the best static to the per-query oracle the treatment went, with its interval.
+    """How much of the way from the best static to the per-query oracle of its action set the treatment went, with its
+    interval. suffix: of the names of variants on that set.
 
     Empty where the run lacks either end, or where the oracle is nowhere above the static.
     """
-    if reference is None or (CEILING, RECALL) not in estimates:
+    ceiling = CEILING + suffix
+    if reference is None or (ceiling, RECALL) not in estimates:
         return {}
-    one, low, high = (estimates[name, RECALL] for name in (treatment, reference, CEILING))
+    one, low, high = (estimates[name, RECALL] for name in (treatment, reference, ceiling))
     gap = high.draws[:, -1] - low.draws[:, -1]
     if not (gap > 0).all():
         return {}
@@ -125,7 +128,7 @@ def _recall(target: Target, found: Measured) -> Judged:
     base = float(found.estimates[BALANCED, RECALL].value[-1])
     return measured(
         target, float(change.value[-1]), low, high, verdict(target.target, True, low, high),
-        f"mean over domains, relative, α alone; {each}; {_gap(found)}", base,
+        f"mean over domains, relative, action set {found.action_set}; {each}; {_gap(found)}", base,
     )  # fmt: skip
 
 
@@ -145,7 +148,9 @@ def _beats_static(target: Target, found: Measured) -> Judged:
         f"{', '.join(better) or 'no domain'}; not worse (ci_low > {NOT_WORSE}) "
         f"{'on every domain' if not worse else 'not shown on ' + ', '.join(worse)}"
     )
-    pulls = f"{found.reference}_pulls"
+    # Suffixes stand in a fixed order: name, _pulls, _true_domain, _rich.
+    tail = "" if found.action_set == "alpha" else f"_{found.action_set}"
+    pulls = f"{found.reference.removesuffix(tail)}_pulls{tail}"
     if (pulls, RECALL) in found.estimates:
         rival = found.estimates[pulls, RECALL]
         ends = Estimate(one.value - rival.value, one.draws - rival.draws).interval(-1)
@@ -182,13 +187,13 @@ def _cost(target: Target, found: Measured) -> Judged:
 def _convergence(target: Target, found: Measured) -> Judged:
     one = found.convergence
     if one is None:
-        return not_measured(target, f"'{found.treatment}' does not learn")
+        return not_measured(target, f"'{found.treatment}' does not learn, nor does another policy of this run")
     if one.horizon < HORIZON or one.seeds < SEEDS:
         given = f"this run has {one.horizon} queries and {one.seeds:,} seeds"
         return not_measured(target, f"needs a horizon of {HORIZON} queries a domain and {SEEDS:,} seeds; {given}")
     beside = ", ".join(f"{name} {share:.2f}" for name, share in one.contrasts.items())
     return measured(
         target, one.share, one.low, one.high, verdict(target.target, True, one.low, one.high),
-        f"share of seeds within {EARLY} queries a domain, mean over domains; beside it: {beside}; "
+        f"share of {found.bandit}'s seeds within {EARLY} queries a domain, mean over domains; beside it: {beside}; "
         f"median step {one.median:.0f}",
     )  # fmt: skip

@@ -1,66 +1,53 @@
 """How much one item of feedback is to be believed: its user's reliability, its attention, its position.
 
-Ratings are whole numbers of grains, 0 … V − 1. Reliability is Cohen's weighted kappa (1968, Psychological
-Bulletin 70(4)) of one user against the mean of others, shrunk towards a prior (empirical Bayes: Efron and
-Morris 1975, JASA 70), in whole-number arithmetic: exact on every device. Sums stay below 2³⁰.
+Ratings and their distances are whole numbers of grains. Reliability is agreement with the mean of others, 1 less
+what a user is apart from them, shrunk towards a prior (empirical Bayes: Efron and Morris 1975, JASA 70), in
+whole-number arithmetic: exact on every device. Numbers stay below 2³⁰.
 
-Shapes: V ratings. Units: seconds.
+Units: seconds.
 """
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-DIGITS = 10  # binary digits of a reliability: it is read to one part in 2¹⁰
+
+def quotient(part: Int[Array, ""], whole: Int[Array, ""]) -> Int[Array, ""]:
+    """⌊part / whole⌋ where it is below 2²⁰, for 0 ≤ part < 2³⁰ and 1 ≤ whole < 2³⁰.
+
+    A quotient in float32, put right by its remainder: as exact as whole-number division, which processors do one
+    at a time, and many times as quick.
+    """
+    guess = jnp.floor(part.astype(jnp.float32) / whole.astype(jnp.float32)).astype(jnp.int32)
+    rest = part - guess * whole
+    return guess + (rest >= whole) - (rest < 0)
 
 
 def others_mean(total: Int[Array, ""], count: Int[Array, ""], own: Int[Array, ""]) -> Int[Array, ""]:
     """The mean rating of `count` others, halves up, 0 without any; `total` includes `own`, which is left out."""
     some = jnp.maximum(count, 1)
-    # lax.div rounds towards 0, as // does for what is not negative, at less than half its time.
-    return jnp.where(count > 0, jax.lax.div(total - own + (some >> 1), some), 0)
-
-
-def chance(means: Int[Array, " V"]) -> Int[Array, " V"]:
-    """How far each rating is expected to lie from a mean drawn at random, halves up.
-
-    means: how often each mean occurs.
-    """
-    rating = jnp.arange(means.shape[0])
-    upto = jnp.cumsum(means)
-    sum_upto = jnp.cumsum(means * rating)
-    n, total = upto[-1], sum_upto[-1]
-    distance = rating * (2 * upto - n) + total - 2 * sum_upto
-    return (distance + n // 2) // jnp.maximum(n, 1)
+    return jnp.where(count > 0, quotient(total - own + (some >> 1), some), 0)
 
 
 def reliability(
-    found: Int[Array, ""], expected: Int[Array, ""], prior_expected: Int[Array, ""], prior: Int[Array, ""]
+    apart: Int[Array, ""],
+    items: Int[Array, ""],
+    prior_items: Int[Array, ""],
+    prior: Int[Array, ""],
+    scale: int,
+    cost: int,
 ) -> Int[Array, ""]:
-    """Chance-corrected agreement in parts of 2¹⁰; 0 where it would be negative.
+    """Agreement in parts of `scale`, shrunk towards `prior`, in the same parts, as if `prior_items` had shown it:
+    ⌊(scale · items − cost · apart + prior_items · prior) / (items + prior_items)⌋, 0 where it would be negative.
 
-    found, expected: summed disagreement of a user, and by chance; prior: the reliability shrunk towards, in
-    the same parts; prior_expected: its weight, as the disagreement by chance of so many items (above 0, below
-    2¹⁷). That is ⌊(2¹⁰ · (expected − found) + prior_expected · prior) / (expected + prior_expected)⌋.
+    apart: grains, summed over the items; cost: parts that a grain takes from an item. For at most 2²³ items, 2⁷
+    grains an item, a cost of 2⁵ and 2¹⁰ prior items and parts.
     """
-    whole, agreement, belief = expected + prior_expected, expected - found, prior_expected * prior
-    quotient, rest = share(jnp.maximum(agreement, 0), whole)
-    # A negative agreement that the belief makes up for is small, so that its product with 2¹⁰ fits.
-    made_up = belief - (jnp.minimum(-agreement, (belief >> DIGITS) + 1) << DIGITS)
-    return jnp.where(agreement >= 0, quotient + (rest + belief) // whole, jnp.maximum(made_up, 0) // whole)
-
-
-def share(part: Int[Array, ""], whole: Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
-    """⌊2¹⁰ · part / whole⌋ and the remainder, for 0 ≤ part ≤ whole < 2³⁰: by long division, since the product
-    would not fit int32.
-    """
-    quotient, rest = part // whole, part % whole
-    for _ in range(DIGITS):
-        digit = (2 * rest >= whole).astype(rest.dtype)
-        quotient, rest = 2 * quotient + digit, 2 * rest - digit * whole
-    return quotient, rest
+    whole = items + prior_items
+    mean = quotient(apart, whole)
+    rest = cost * (apart - mean * whole) + prior_items * (scale - prior)
+    return jnp.maximum(scale - cost * mean - quotient(rest + whole - 1, whole), 0)
 
 
 def attention(dwell_s: Float[Array, ""], attention_s: float) -> Float[Array, ""]:

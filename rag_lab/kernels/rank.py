@@ -12,15 +12,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 class Quality(NamedTuple):
-    """One ranking's metrics at cut-off K, each in [0, 1]."""
+    """One ranking's metrics at cut-off K, each in [0, 1]. found: which ranks hold a relevant passage, as bits; rank 1
+    is bit 0."""
 
     recall: Float[Array, ""]
     ndcg: Float[Array, ""]
     mrr: Float[Array, ""]
+    found: Int[Array, ""]
 
 
 def order(scores: Float[Array, " P"], k: int) -> Int[Array, " K"]:
@@ -28,11 +30,18 @@ def order(scores: Float[Array, " P"], k: int) -> Int[Array, " K"]:
     return jax.lax.top_k(scores, min(k, scores.shape[0]))[1]
 
 
+def ranks(scores: Float[Array, " P"], real: Bool[Array, " P"]) -> Int[Array, " P"]:
+    """The rank of every real place, from 1; ties by place. Padding comes after all of them."""
+    best_first = jnp.argsort(jnp.where(real, -scores, jnp.inf), stable=True)
+    return jnp.argsort(best_first).astype(jnp.int32) + 1
+
+
 def quality(grades: Int[Array, " K"], relevant: Int[Array, ""], ideal_dcg: Float[Array, ""]) -> Quality:
     """Metrics of the first K ranks.
 
     grades: grade at each rank, 0 where unjudged or padding; relevant: how many passages are relevant to the
-    query at all; ideal_dcg: DCG@K of the ideal ranking. A query without a relevant passage has no metrics: NaN.
+    query at all; ideal_dcg: DCG@K of the ideal ranking; K is at most 31. A query without a relevant passage has no
+    metrics: NaN.
     """
     found = grades > 0
     discount = 1 / jnp.log2(jnp.arange(grades.shape[0]) + 2.0)
@@ -43,4 +52,5 @@ def quality(grades: Int[Array, " K"], relevant: Int[Array, ""], ideal_dcg: Float
         recall=jnp.where(judged, found.sum() / jnp.maximum(relevant, 1), jnp.nan),
         ndcg=jnp.where(judged, (gain * discount).sum() / jnp.where(judged, ideal_dcg, 1), jnp.nan),
         mrr=jnp.where(judged, reciprocal, jnp.nan),
+        found=(found.astype(jnp.int32) << jnp.arange(grades.shape[0])).sum(),
     )

@@ -8,15 +8,20 @@ future counts as now. Of valid items with the same user, query and time the firs
 
 1. A rating is read to one part in GRAIN. What it is compared with is the mean rating of the *other* items on
    the same query, rounded to a grain, halves up. An item alone on its query is compared with nothing.
-2. A user's reliability is a chance-corrected agreement, Cohen's weighted kappa (1968, Psychological Bulletin
-   70(4)) against those means: 1 − Σ|rating − others| / Σ expected, where expected is how far this rating lies
-   from the others' means of all compared items of its domain. So whoever always says the same, however
-   popular, has none. It is shrunk (empirical Bayes: Efron and Morris 1975, JASA 70) towards the kappa of all
-   users together as if `prior_items` items had shown that, and this towards `prior_reliability` as if
-   `population_items` had. It is read to one part in SCALE. A user is trusted where it is at least
-   `min_trust`.
-3. Trusted users' items are compared again, with trusted others alone. Within a domain, a difference further
-   than `sigma_limit` sample standard deviations from their mean is an outlier (it cannot happen below 11
+2. A user's reliability is the agreement 1 − 2 · mean |rating − others|: 1 where they always agree, 0 where they
+   lie half the scale apart on average, as a guess does from answers that are good or bad (the S of Bennett,
+   Alpert and Goldstein 1954, Public Opinion Quarterly 18(3), for two kinds of answer, with distances for
+   mismatches). Chance is not taken from the ratings themselves, as in Cohen's kappa: where nearly all answers
+   are good, honest users agree no more than by that chance (Feinstein and Cicchetti 1990, Journal of Clinical
+   Epidemiology 43(6)), and nobody would be believed. The price: whoever always says the same is believed as
+   far as it is right, and guesses at middling answers are not told from judgments. Reliability is shrunk
+   (empirical Bayes: Efron and Morris 1975, JASA 70) towards that of all users together as if `prior_items`
+   items had shown that, and this towards `prior_reliability` as if `population_items` had. It is read to one
+   part in SCALE. A user is trusted where it is at least `min_trust`.
+3. The dishonest spoil the means that the honest are held against. So all items are compared a second time, with
+   trusted others alone, and reliability is read again; whoever meets others, but no trusted one, keeps the
+   first reading. Within a domain, a trusted user's difference from trusted others further than `sigma_limit`
+   sample standard deviations from the mean of such differences is an outlier (it cannot happen below 11
    items), and so is one whose robust z exceeds `robust_limit` (Iglewicz and Hoaglin 1993: 0.6745 · |x −
    median| / MAD; with a MAD of 0, |x − median| / (1.253314 · mean |x − median|); with that 0 too, nothing is
    an outlier).
@@ -50,6 +55,8 @@ from rag_lab.errors import DataError
 
 GRAIN = 128  # parts of a rating: finer than any scale that people rate on
 SCALE = 1024  # parts of a reliability
+COST = 2 * SCALE // GRAIN  # parts of it that an item loses by a grain: none is left half the rating scale apart
+UNREAD = -1  # in the place of a reliability that is not known yet
 MAX_ITEMS = 1 << 22  # so that a sum of grains over all items stays far from 2³¹
 MAX_DOMAINS = 256
 MAX_AGE_S = 1e12  # an age above it (30,000 years) counts as it: it must fit float32
@@ -100,7 +107,9 @@ class Filtered(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The model's settings; the module's docstring says what each does."""
+    """The model's settings; the module's docstring says what each does. Those of conf/filter/ that tell noise from
+    feedback were found by `+experiment=filter_settings`.
+    """
 
     half_life_days: float
     skew_s: float

@@ -5,9 +5,9 @@
      "position": 3}
 
 user and query are strings or integers of whatever kind, and are numbered in the order in which they appear;
-domain is a name, and unknown where it is null or not among the domains asked for. Numbers may be out of
-range, NaN or infinite: the filter calls such an item invalid. What is missing or of another type is an error
-of the file.
+domain is a name, and unknown where it is null or not among the domains asked for, if any are. Numbers may be
+out of range, NaN or infinite: the filter calls such an item invalid. What is missing or of another type is an
+error of the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rag_lab.errors import DataError
-from rag_lab.l4_feedback.feedback import FeedbackBatch
+from rag_lab.l4_feedback.feedback import MAX_DOMAINS, FeedbackBatch
 
 COLUMNS = FeedbackBatch._fields
 EXAMPLE = (
@@ -32,19 +32,22 @@ LARGEST = 2**31 - 1
 
 
 class Log(NamedTuple):
-    """The items in the file's order. users, queries: the names behind the numbers."""
+    """The items in the file's order. users, queries, domains: the names behind the numbers."""
 
     batch: FeedbackBatch
     users: tuple[str | int, ...]
     queries: tuple[str | int, ...]
+    domains: tuple[str, ...]
 
 
-def read(path: Path, domains: Sequence[str]) -> Log:
-    """Read a log; a domain's number is its place in `domains`. DataError names the file and the line."""
+def read(path: Path, domains: Sequence[str] | None = None) -> Log:
+    """Read a log; a domain's number is its place in `domains`, by default those of the file in the order in which
+    they appear. DataError names the file and the line.
+    """
     readers = {".jsonl": _json_lines, ".parquet": _parquet}
     if path.suffix not in readers:
         raise DataError("is neither .jsonl nor .parquet; write feedback as one of them", path)
-    known = {name: number for number, name in enumerate(domains)}
+    known = {name: number for number, name in enumerate(domains or ())}
     users: dict[str | int, int] = {}
     queries: dict[str | int, int] = {}
     rows = []
@@ -53,6 +56,8 @@ def read(path: Path, domains: Sequence[str]) -> Log:
             problem = _problem(row)
             if problem:
                 raise DataError(problem, path, line)
+            if domains is None and row["domain"] is not None:
+                known.setdefault(row["domain"], len(known))
             rows.append(
                 (
                     users.setdefault(row["user"], len(users)),
@@ -63,11 +68,13 @@ def read(path: Path, domains: Sequence[str]) -> Log:
             )
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path) from error
+    if len(known) > MAX_DOMAINS:
+        raise DataError(f"names {len(known)} domains; at most {MAX_DOMAINS}", path)
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     kinds = (np.int32, np.int32, np.int32, np.float32, np.float64, np.float32, np.int32)
     with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, and so invalid
         arrays = (np.array(column, np.float64).astype(kind) for column, kind in zip(columns, kinds, strict=True))
-        return Log(FeedbackBatch(*arrays), tuple(users), tuple(queries))
+        return Log(FeedbackBatch(*arrays), tuple(users), tuple(queries), tuple(known))
 
 
 def _problem(row: Mapping[str, Any]) -> str:

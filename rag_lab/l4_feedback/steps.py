@@ -5,8 +5,8 @@ sum of another's tables, all parts must be through with that. Within a part, ari
 stay in the processor's cache. Count and sum share one float64 (count · PACK + sum, exact below 2⁵³), so that
 one bincount gives both. See `rag_lab.l4_feedback.feedback` for the model and its sources.
 
-Shapes: N items, U users, Q queries, G groups (domain + 1; the first is the unknown domain), R = GRAIN + 1
-ratings, V = 2·GRAIN + 1 differences.
+Shapes: N items, U users, Q queries, G groups (domain + 1; the first is the unknown domain), V = 2·GRAIN + 1
+differences.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from rag_lab.l4_feedback.feedback import (
     Reason,
     Settings,
 )
-from rag_lab.l4_feedback.tables import DIFFERENCES, PACK, RATINGS
+from rag_lab.l4_feedback.tables import DIFFERENCES, PACK
 
 BLOCK = 1 << 15  # items; a handful of temporaries of that length fits a core's second-level cache
+RUN = 16  # items of the same time: more than read one answer at once
 SPARSE = 4  # ids are numbered anew where the largest is more than so many times the number of items
 
 
@@ -37,7 +38,7 @@ class Desk(NamedTuple):
 
     hashed: of user, query and time; grain: the rating in grains; mean: the others', -1 where there are none;
     reliability: the user's; trusted: judged, and the user's reliability suffices; place: of the difference
-    from trusted others in the table of differences, its end where there is none.
+    from trusted others in the table of differences, its end where there is none or the user is not trusted.
     """
 
     age_s: Float32[np.ndarray, " N"]
@@ -92,16 +93,38 @@ def screen(batch: FeedbackBatch, now: float, skew_s: float, desk: Desk, part: sl
 
 
 def neutralise(batch: FeedbackBatch, desk: Desk, part: slice) -> None:
-    """Overwrite what is not valid by what can be computed with and indexed by."""
-    for column, value in zip(batch, (0, 0, -1, 0, 0, 0, 1), strict=True):
-        np.copyto(column[part], value, where=~desk.judged[part], casting="unsafe")
+    """Overwrite what is not valid by what can be computed with and indexed by. Times stay: they order the log."""
+    for column, value in zip(batch, (0, 0, -1, 0, None, 0, 1), strict=True):
+        if value is not None:
+            np.copyto(column[part], value, where=~desk.judged[part], casting="unsafe")
 
 
 def read(batch: FeedbackBatch, desk: Desk, part: slice) -> None:
-    """Fill `grain` and `hashed`."""
-    odd, other = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # large odd numbers: they mix well
+    """Fill `grain`."""
     for block in _blocks(part):
         desk.grain[block] = np.rint(batch.rating[block] * np.float32(GRAIN))
+
+
+def mark_neighbouring_twins(batch: FeedbackBatch, desk: Desk) -> bool:
+    """Of judged items with the same user, query and time leave the first, if the log is in order of time and no
+    more than RUN items have the same; whether it is. Nothing needs sorting then, for equal items are near.
+    """
+    time_s, user = batch.time_s, batch.user
+    if not (time_s[1:] >= time_s[:-1]).all() or (time_s[RUN:] == time_s[:-RUN]).any():
+        return False
+    for distance in range(1, RUN):
+        earlier = np.flatnonzero(user[distance:] == user[:-distance])
+        later = earlier + distance
+        same = (batch.query[later] == batch.query[earlier]) & (time_s[later] == time_s[earlier])
+        same &= (desk.reason[later] != Reason.INVALID) & (desk.reason[earlier] != Reason.INVALID)
+        _leave(desk, later[same])
+    return True
+
+
+def scramble(batch: FeedbackBatch, desk: Desk, part: slice) -> None:
+    """Fill `hashed`."""
+    odd, other = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # large odd numbers: they mix well
+    for block in _blocks(part):
         mixed = (batch.time_s[block] + 0.0).view(np.uint64) * odd  # + 0.0 makes -0.0 equal to 0.0 in its bits too
         mixed ^= mixed >> np.uint64(29)
         mixed += batch.user[block].astype(np.uint64) << np.uint64(32) | batch.query[block].astype(np.uint64)
@@ -127,7 +150,10 @@ def mark_twins(batch: FeedbackBatch, desk: Desk, places: Int[np.ndarray, " n"] |
     order = np.lexsort((time_s, query, user))  # stable, so the first of equals comes first
     user, query, time_s = user[order], query[order], time_s[order]
     again = (user[1:] == user[:-1]) & (query[1:] == query[:-1]) & (time_s[1:] == time_s[:-1])
-    twins = near[order[1:][again]]
+    _leave(desk, near[order[1:][again]])
+
+
+def _leave(desk: Desk, twins: Int[np.ndarray, " n"]) -> None:
     desk.judged[twins] = False
     desk.reason[twins] = Reason.DUPLICATE
 
@@ -140,7 +166,9 @@ def prepare(batch: FeedbackBatch, now: float, skew_s: float) -> tuple[FeedbackBa
         batch = FeedbackBatch(*(column.copy() for column in batch))
         neutralise(batch, filled, everything)
     read(batch, filled, everything)
-    mark_twins(batch, filled, everything)
+    if everything.stop <= BLOCK or not mark_neighbouring_twins(batch, filled):  # a few are sorted in no time
+        scramble(batch, filled, everything)
+        mark_twins(batch, filled, everything)
     return batch, filled
 
 
@@ -159,44 +187,28 @@ def distrusted(ids: Ids, desk: Desk, part: slice, queries: int) -> Float64[np.nd
     return np.bincount(ids.query[places], desk.grain[places] + float(PACK), queries)
 
 
-def _others(
-    ids: Ids, desk: Desk, block: slice, packed: Float64[np.ndarray, " Q"], taken: Bool[np.ndarray, " n"]
-) -> tuple[Bool[np.ndarray, " n"], Int32[np.ndarray, " n"]]:
-    """Which taken items have others on their query, and the others' mean in grains."""
-    rest = np.take(packed, ids.query[block])
-    rest -= (desk.grain[block] + float(PACK)) * taken
-    count = np.floor(rest * (1 / PACK))
-    rest -= count * PACK
-    rest += np.floor(count * 0.5)
-    rest /= np.maximum(count, 1)  # exact enough to round down: the quotient is below 2⁸, the divisor below 2²²
-    return taken & (count > 0), rest.astype(np.int32)
-
-
 def compare(
-    batch: FeedbackBatch, ids: Ids, desk: Desk, part: slice, packed: Float64[np.ndarray, " Q"], groups: int
-) -> Int64[np.ndarray, "G R"]:
-    """Fill `mean`; how often each mean occurs in each group."""
-    table = np.zeros(groups * RATINGS + 1, np.int64)
+    ids: Ids, desk: Desk, part: slice, packed: Float64[np.ndarray, " Q"], counted: Bool[np.ndarray, " N"]
+) -> None:
+    """Fill `mean` of judged items. packed: count and sum of each query's `counted` items."""
     for block in _blocks(part):
-        shared, mean = _others(ids, desk, block, packed, desk.judged[block])
-        desk.mean[block] = np.where(shared, mean, np.int32(-1))
-        place = np.where(shared, (batch.domain[block] + 1) * RATINGS + mean, np.int32(len(table) - 1))
-        table += np.bincount(place, minlength=len(table))
-    return table[:-1].reshape(groups, RATINGS)
+        rest = np.take(packed, ids.query[block])
+        rest -= (desk.grain[block] + float(PACK)) * counted[block]
+        count = np.floor(rest * (1 / PACK))
+        rest -= count * PACK
+        rest += np.floor(count * 0.5)
+        rest /= np.maximum(count, 1)  # exact enough to round down: the quotient is below 2⁸, the divisor below 2²²
+        shared = desk.judged[block] & (count > 0)
+        desk.mean[block] = np.where(shared, rest.astype(np.int32), np.int32(-1))
 
 
-def by_user(
-    batch: FeedbackBatch, ids: Ids, desk: Desk, part: slice, expected: Int64[np.ndarray, "G R"], users: int
-) -> Float64[np.ndarray, " U"]:
-    """Each user's disagreement by chance (in the place of the count) and found, summed."""
-    table = expected.ravel() * float(PACK)
+def by_user(ids: Ids, desk: Desk, part: slice, users: int) -> Float64[np.ndarray, " U"]:
+    """Count of each user's compared items, and sum of their distances from the others' means."""
     packed = np.empty(part.stop - part.start)
     for block in _blocks(part):
-        grain, mean = desk.grain[block], desk.mean[block]
-        blame = np.take(table, (batch.domain[block] + 1) * RATINGS + grain)
-        blame += np.abs(grain - mean)
-        here = slice(block.start - part.start, block.stop - part.start)
-        np.multiply(blame, mean >= 0, out=packed[here])
+        mean = desk.mean[block]
+        distance = np.abs(desk.grain[block] - mean) + float(PACK)
+        np.multiply(distance, mean >= 0, out=packed[block.start - part.start : block.stop - part.start])
     return np.bincount(ids.user[part], packed, users)
 
 
@@ -208,15 +220,13 @@ def trust(ids: Ids, desk: Desk, part: slice, reliable: Int16[np.ndarray, " U"], 
         desk.trusted[block] = desk.judged[block] & (own >= least)
 
 
-def differ(
-    batch: FeedbackBatch, ids: Ids, desk: Desk, part: slice, packed: Float64[np.ndarray, " Q"], groups: int
-) -> Int64[np.ndarray, "G V"]:
-    """Fill `place`; how often each difference from trusted others occurs in each group."""
+def differ(batch: FeedbackBatch, desk: Desk, part: slice, groups: int) -> Int64[np.ndarray, "G V"]:
+    """Fill `place`; how often each difference of trusted users from `mean` occurs in each group."""
     table = np.zeros(groups * DIFFERENCES + 1, np.int64)
     for block in _blocks(part):
-        shared, mean = _others(ids, desk, block, packed, desk.trusted[block])
+        mean = desk.mean[block]
         place = (batch.domain[block] + 1) * DIFFERENCES + (desk.grain[block] - mean + GRAIN)
-        place = np.where(shared, place, np.int32(len(table) - 1))
+        place = np.where(desk.trusted[block] & (mean >= 0), place, np.int32(len(table) - 1))
         desk.place[block] = place
         table += np.bincount(place, minlength=len(table))
     return table[:-1].reshape(groups, DIFFERENCES)

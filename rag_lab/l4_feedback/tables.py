@@ -11,33 +11,29 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64, Int, Int8, Int16, Int64
 
-from rag_lab.l4_feedback.feedback import GRAIN, SCALE, Reason, Settings
+from rag_lab.l4_feedback.feedback import COST, GRAIN, SCALE, UNREAD, Reason, Settings
 
 PACK = 1 << 30  # count · PACK + sum in one float64: above any sum of grains, and exact below 2⁵³
 RATINGS, DIFFERENCES = GRAIN + 1, 2 * GRAIN + 1
 
 
-def chance(means: Int64[np.ndarray, "G R"]) -> Int64[np.ndarray, "G R"]:
-    """How far each rating is expected to lie from a mean of its group drawn at random, in grains, halves up."""
-    rating = np.arange(RATINGS)
-    upto, sum_upto = means.cumsum(axis=1), (means * rating).cumsum(axis=1)
-    n, total = upto[:, -1:], sum_upto[:, -1:]
-    return (rating * (2 * upto - n) + total - 2 * sum_upto + n // 2) // np.maximum(n, 1)
-
-
-def reliability(packed: Float64[np.ndarray, " U"], compared: int, settings: Settings) -> Int16[np.ndarray, " U"]:
-    """Each user's reliability in parts of SCALE; `compared` counts the items that were."""
+def reliability(
+    packed: Float64[np.ndarray, " U"], before: Int16[np.ndarray, " U"] | None, settings: Settings
+) -> Int16[np.ndarray, " U"]:
+    """Each user's reliability in parts of SCALE, read for the first time, UNREAD where there was no comparison, or
+    again: whoever was compared only before keeps that.
+    """
     whole = packed.astype(np.int64)
-    found, expected = whole & (PACK - 1), whole // PACK
-    some = max(compared, 1)
-    unit = max((int(expected.sum()) + some // 2) // some, 1)
+    apart, count = whole & (PACK - 1), whole // PACK
 
-    def kappa(found: Int, expected: Int, items: int, prior: int) -> Int:
-        agreement = (expected - found) * SCALE + items * unit * prior
-        return np.maximum(agreement, 0) // (expected + items * unit)
+    def agreement(apart: Int, items: Int, prior_items: int, prior: int) -> Int:
+        return np.maximum(SCALE * items - COST * apart + prior_items * prior, 0) // (items + prior_items)
 
-    everyone = int(kappa(found.sum(), expected.sum(), settings.population_items, settings.prior))
-    return kappa(found, expected, settings.prior_items, everyone).astype(np.int16)
+    everyone = int(agreement(apart.sum(), count.sum(), settings.population_items, settings.prior))
+    own = agreement(apart, count, settings.prior_items, everyone).astype(np.int16)
+    if before is None:
+        return np.where(count > 0, own, np.int16(UNREAD))
+    return np.where((count > 0) | (before == UNREAD), own, before)
 
 
 def outliers(counts: Int64[np.ndarray, "G V"], settings: Settings) -> Int8[np.ndarray, "G V"]:

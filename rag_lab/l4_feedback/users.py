@@ -83,7 +83,7 @@ class Simulated(NamedTuple):
     kind: Int[np.ndarray, " N"]
 
 
-def gather(key: Array, users: int, noise: Float[Array, ""], kinds: tuple[int, ...] = NOISY) -> Crowd:
+def gather(key: Array, users: int, noise: Float[Array, ""], kinds: tuple[int, ...] | Int[Array, " K"] = NOISY) -> Crowd:
     """A crowd in which the share `noise` of users is not honest, of the given kinds in turn."""
     rank = jax.random.permutation(key, users)
     noisy = jnp.asarray(kinds)[rank % len(kinds)]

@@ -55,6 +55,7 @@ def screen(bench: Bench, now: float) -> None:
     if not steps.screen(bench.batch, now, bench.settings.skew_s, bench.desk, bench.part):
         steps.neutralise(bench.batch, bench.desk, bench.part)
     steps.read(bench.batch, bench.desk, bench.part)
+    steps.scramble(bench.batch, bench.desk, bench.part)
 
 
 def twins(bench: Bench) -> None:
@@ -69,27 +70,31 @@ def by_query(bench: Bench) -> None:
     row[:] = steps.by_query(bench.ids, bench.desk, bench.part, len(row))
 
 
-def compare(bench: Bench, groups: int) -> np.ndarray:
-    """The others' means."""
-    return steps.compare(bench.batch, bench.ids, bench.desk, bench.part, bench.tables["packed"], groups)
+def compare(bench: Bench, counted: str) -> None:
+    """The means of others among the `counted`: of all judged items, or of trusted ones."""
+    steps.compare(bench.ids, bench.desk, bench.part, bench.tables["packed"], bench.columns[counted][: bench.items])
 
 
-def by_user(bench: Bench, expected: np.ndarray) -> None:
-    """Found and expected disagreement of each user."""
+def by_user(bench: Bench) -> None:
+    """Count and disagreement of each user."""
     row = bench.tables["by_user"][bench.number]
-    row[:] = steps.by_user(bench.batch, bench.ids, bench.desk, bench.part, expected, len(row))
+    row[:] = steps.by_user(bench.ids, bench.desk, bench.part, len(row))
 
 
 def trust(bench: Bench) -> None:
-    """Who is trusted, and what others are left."""
+    """Who is trusted."""
     steps.trust(bench.ids, bench.desk, bench.part, bench.tables["reliable"], bench.settings.trusted)
+
+
+def distrusted(bench: Bench) -> None:
+    """What of each query's count and sum is not trusted."""
     row = bench.tables["by_query"][bench.number]
     row[:] = steps.distrusted(bench.ids, bench.desk, bench.part, len(row))
 
 
 def differ(bench: Bench, groups: int) -> np.ndarray:
     """Differences from trusted others."""
-    return steps.differ(bench.batch, bench.ids, bench.desk, bench.part, bench.tables["packed"], groups)
+    return steps.differ(bench.batch, bench.desk, bench.part, groups)
 
 
 def decide(bench: Bench, verdicts: np.ndarray) -> None:
@@ -98,7 +103,7 @@ def decide(bench: Bench, verdicts: np.ndarray) -> None:
 
 
 STEPS: dict[str, Callable[..., Any]] = {
-    step.__name__: step for step in (screen, twins, by_query, compare, by_user, trust, differ, decide)
+    step.__name__: step for step in (screen, twins, by_query, compare, by_user, trust, distrusted, differ, decide)
 }
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Verdict = Literal["met", "missed", "inconclusive", "not measured"]
-NEEDS_WEEK_1 = "needs the live pipeline and its latencies, which week 1 brings"
-NEEDS_FILTER = "needs a feedback filter; `filter` is none"
+NEEDS_WEEK_1 = "needs the live pipeline: +experiment=week1 measures it"
 NEEDS_ROUTER = "needs the Pareto router; `router` is fixed"
 NEEDS_CACHE = "needs a cache; `cache` is none"
 NEEDS_ANSWERS = "needs a generator; `generator` is none"
@@ -30,15 +29,15 @@ class Target(NamedTuple):
 
 
 TARGETS = (
-    Target("w1.detect_p95", "domain detection of one query within 20 ms p95", "latency_ms/l2_p95", 50, 20, False, NEEDS_WEEK_1),
+    Target("w1.detect_p95", "domain detection of one query within 20 ms p95", "detector/latency_ms_p95", 50, 20, False, NEEDS_WEEK_1),
     Target("w1.detect_batch", "batched detection at least 10 times one at a time", "detector/batch_speedup", 1, 10, True, NEEDS_WEEK_1),
-    Target("w1.detect_accuracy", "no accuracy lost by batching", "detector/accuracy", None, 0, True, NEEDS_WEEK_1),
-    Target("w1.gpu_util", "GPU utilisation above 70% while detecting", "system/gpu_utilization", None, 0.7, True, NEEDS_WEEK_1),
-    Target("w1.filter_p95", "filtering 100 feedback items within 30 ms p95", "latency_ms/filter_p95", 50, 30, False, NEEDS_FILTER),
-    Target("w1.filter_throughput", "more than 3,000 feedback items a second", "filter/items_per_s", None, 3000, True, NEEDS_FILTER),
-    Target("w1.filter_1000", "filtering 1,000 items within 500 ms p95", "latency_ms/filter_p95", None, 500, False, NEEDS_FILTER),
-    Target("w1.filter_workers", "the filter's pool scales to 8 workers", "filter/workers", None, 8, True, NEEDS_FILTER),
-    Target("w1.filter_accuracy", "the same decisions as the scalar filter", "filter/precision", None, 1, True, NEEDS_FILTER),
+    Target("w1.detect_accuracy", "no accuracy lost by batching", "detector/accuracy_gained", None, 0, True, NEEDS_WEEK_1),
+    Target("w1.gpu_util", "GPU utilisation above 70% while detecting", "system/gpu_0_utilization_percentage", None, 70, True, NEEDS_WEEK_1),
+    Target("w1.filter_p95", "filtering 100 feedback items within 30 ms p95", "filter/latency_ms_100_p95", 50, 30, False, NEEDS_WEEK_1),
+    Target("w1.filter_throughput", "more than 3,000 feedback items a second", "filter/items_per_s", None, 3000, True, NEEDS_WEEK_1),
+    Target("w1.filter_1000", "filtering 1,000 items within 500 ms p95", "filter/latency_ms_1000_p95", None, 500, False, NEEDS_WEEK_1),
+    Target("w1.filter_workers", "the filter's pool scales to 8 workers", "filter/workers", None, 8, True, NEEDS_WEEK_1),
+    Target("w1.filter_accuracy", "the same decisions as the scalar filter", "filter/equal_decisions", None, 1, True, NEEDS_WEEK_1),
     Target("w1.e2e_p95", "end to end within 2 s p95", "latency_ms/e2e_p95", 3000, 2000, False, NEEDS_WEEK_1),
     Target("w2.recall", "adaptive α raises recall@10 by 12% over α = 0.5", "retrieval/recall_at_10", None, 0.12, True, ""),
     Target("w2.beats_static", "adaptive beats the better tuned static", "retrieval/recall_at_10", None, 0, True, ""),

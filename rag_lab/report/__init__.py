@@ -7,8 +7,11 @@ panels    where small multiples stand                   markdown  reports/<exper
 marks     lines, bands and points in a panel            adopt     runs/reference/<experiment>/<NAME>/
 figures   what a run found                              picture   a screenshot of the page
 learning  how learners learn
+shaken    what noise, drift and logs do to them
 arms      what each α is worth, and believed to be worth
 benchmark a benchmark's cells as table and picture
+speed     latencies, detection, the filter: sheets and pictures (speed_figures)
+sheet     a table that terminal, page and Markdown render alike
 
 Everything here only reads `summary.json`, `curves.json`, `resolved.yaml` and `data_card.md`; nothing is
 measured, and a number that a run did not write is shown as "not measured".

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rag_lab.assets import atomic
 from rag_lab.errors import DataError
-from rag_lab.report import wording
+from rag_lab.report import speed, wording
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, USD, Run, load
 
 COMMAND = "python -m rag_lab.report"
@@ -52,7 +52,7 @@ def report(experiment: str, runs: Sequence[tuple[str, Run]], *, picture: bool) -
 
 def _section(name: str, run: Run) -> list[str]:
     parts = [f"## {name}", f"**{_plain(wording.question(run))}** {_plain(wording.verdict(run))}", _facts(run)]
-    if run.variants:
+    if any(RECALL in metrics for metrics in run.variants.values()):
         parts += [
             "### Variants",
             "Test queries; 95% intervals; the mean weighs every domain the same. **Bold**: under "
@@ -75,6 +75,10 @@ def _section(name: str, run: Run) -> list[str]:
             f"{run.curves['online']['seeds']:,} seeds with its 95% interval. Tuned settings saw train before.",
             _online(run),
         ]
+    for one in (sheet for section in speed.sections(run) for sheet in section.sheets):
+        heads = [head.replace("\n", " ") for head in one.heads]
+        rows = [[_plain(cell) for cell in row] for row in one.rows]
+        parts += [f"### {_plain(one.title)}", _plain(one.note), _table(heads, rows, numbers_from=one.names)]
     if run.summary["targets"]:
         parts += ["### Targets", *_targets(run)]
     return parts

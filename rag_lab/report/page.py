@@ -13,9 +13,10 @@ from html import escape
 from pathlib import Path
 
 from rag_lab.assets import atomic
-from rag_lab.report import arms, benchmark, figures, learning, tables, wording
+from rag_lab.report import arms, benchmark, figures, learning, shaken, sheet, speed, tables, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, Run
+from rag_lab.report.sheet import Sheet
 
 HERE = Path(__file__).parent
 SECTIONS = {
@@ -23,6 +24,10 @@ SECTIONS = {
     "benchmark": "Benchmark",
     "differences": "Differences",
     "learning": "Learning",
+    "shaken": "Robustness",
+    speed.LATENCY: "Latency",
+    speed.DETECTION: "Detection",
+    speed.FILTER: "Feedback filter",
     "targets": "Targets",
     "data": "Data",
     "again": "Reproduce",
@@ -49,6 +54,8 @@ def html(run: Run) -> str:
         _benchmark(run),
         _comparisons(run, shown),
         _learning(run, shown),
+        _shaken(run, shown),
+        *(_speed(section, shown) for section in speed.sections(run)),
         _targets(run),
         _card(run),
         _reproduce(run),
@@ -133,13 +140,11 @@ def _header(run: Run, parts: Sequence[str]) -> str:
 
 def _notes(run: Run) -> str:
     notes = "".join(f"<li>{escape(note)}</li>" for note in run.summary.get("notes", ()))
-    return (
-        f'<section id="notes"><h3>Know this first</h3><ul class="notes">{notes}</ul></section>\n' if notes else ""
-    )
+    return f'<section id="notes"><h3>Know this first</h3><ul class="notes">{notes}</ul></section>\n' if notes else ""
 
 
 def _results(run: Run, shown: list[Picture]) -> str:
-    if not run.variants:
+    if not any(RECALL in metrics for metrics in run.variants.values()):
         return ""
     lead = (
         "Scores of the test queries, with 95% intervals. The mean weighs every domain the same; underlined "
@@ -171,8 +176,7 @@ def _comparisons(run: Run, shown: list[Picture]) -> str:
     for family in run.families:
         rows = run.family(family)
         drawn = "".join(
-            _figure(figures.differences(run, family, metric), shown, level=4)
-            for metric in figures.metrics_of(rows)
+            _figure(figures.differences(run, family, metric), shown, level=4) for metric in figures.metrics_of(rows)
         )
         if family == PRIMARY:
             told = "".join(f"<li>{escape(wording.sentence(row))}.</li>" for row in rows)
@@ -204,6 +208,21 @@ def _learning(run: Run, shown: list[Picture]) -> str:
             f"train before, so they have a head start here.</p>{earned}"
         )
     return f'<section id="learning"><h2>Learning</h2>{drawn}</section>\n' if drawn else ""
+
+
+def _shaken(run: Run, shown: list[Picture]) -> str:
+    """What noise, liars, drift and newcomers do; what a label buys; what a log says of others."""
+    drawn = "".join(_figure(picture, shown) for picture in [*shaken.noise(run), shaken.labels(run)])
+    if calm := shaken.scenarios(run):
+        drawn += f"<h3>Drift, cold start, a new domain</h3>{calm}"
+    if logged := shaken.off_policy(run):
+        drawn += f"<h3>Off-policy: what a log says of others</h3>{logged}"
+    return f'<section id="shaken"><h2>Robustness</h2>{drawn}</section>\n' if drawn else ""
+
+
+def _speed(section: speed.Section, shown: list[Picture]) -> str:
+    parts = (sheet.html(part) if isinstance(part, Sheet) else _figure(part, shown) for part in section.parts)
+    return f'<section id="{section.name}"><h2>{section.title}</h2>{"".join(parts)}</section>\n'
 
 
 def _targets(run: Run) -> str:

@@ -60,14 +60,10 @@ def styles(run: Run) -> dict[str, Style]:
             chosen[variant] = CEILING
         elif root in STANDING or root == run.treatment:
             style = STANDING.get(root, TREATMENT)
-            chosen[variant] = (
-                style if variant == root else style._replace(symbol=f"{style.symbol}-open", dash="dot")
-            )
+            chosen[variant] = style if variant == root else style._replace(symbol=f"{style.symbol}-open", dash="dot")
         else:
             style = spare.setdefault(root, SPARE[len(spare) % len(SPARE)])
-            chosen[variant] = (
-                style if variant == root else style._replace(symbol=f"{style.symbol}-open", dash="dot")
-            )
+            chosen[variant] = style if variant == root else style._replace(symbol=f"{style.symbol}-open", dash="dot")
     return chosen
 
 
@@ -84,6 +80,11 @@ def fold(name: str, width: int = 16) -> str:
         return name
     cut = min(cuts, key=lambda i: abs(i + 1 - len(name) / 2))
     return f"{name[: cut + 1]}<br>{name[cut + 1 :]}"
+
+
+def action_set(variant: str) -> str:
+    """The suffix of the action set that a variant runs on; nothing for α alone."""
+    return SUFFIXES[0] if variant.endswith(SUFFIXES[0]) else ""
 
 
 def base(variant: str) -> str:

@@ -13,13 +13,15 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rag_lab.report import benchmark, wording
+from rag_lab.report import benchmark, sheet, speed, wording
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, USD, Run
+from rag_lab.report.style import action_set
 
 WIDTH = 100
 NAME = 25  # letters of a variant that leave room for three domains in 100 columns
 DOMAINS_ACROSS = 4  # a table of domains alone holds this many: nine-letter names and a variant in 80 columns
 UNBOUNDED = 1000
+PLAIN = ("static", "bm25", "dense", "static_tuned", "static_domain_tuned", "learned")  # shown beside any treatment
 TWIN = "_true_domain"  # a per-domain policy told the true domain: for the report, not for a glance
 # Rich's notation of a table's lines, from the top edge to the bottom one: rules under the head and a section.
 RULED = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
@@ -38,7 +40,7 @@ def show(run: Run, console: Console) -> None:
     """Print the run. Metrics are shares in [0, 1] on the test split; missing ones read "not measured"."""
     width = min(WIDTH, console.width)
     parts: list[RenderableType] = [_data(run)]
-    if run.variants:
+    if any(RECALL in metrics for metrics in run.variants.values()):
         table = _variants(run, run.domains)
         if console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum <= width:
             parts += ["", table]
@@ -56,6 +58,7 @@ def show(run: Run, console: Console) -> None:
         ]
     if "benchmark" in run.curves:
         parts += ["", benchmark.table(run.curves["benchmark"])]
+    parts += [part for section in speed.sections(run) for one in section.sheets for part in ("", sheet.rich(one))]
     parts += _targets(run)
     if run.summary["status"] == "failed":
         parts += ["", Text(wording.verdict(run), style="bold red")]
@@ -127,7 +130,7 @@ def _add_domains(table: Table, domains: Sequence[str]) -> None:
 
 
 def _fill(table: Table, run: Run, cells: Any) -> None:
-    order = [variant for variant in run.order if not variant.endswith(TWIN)]
+    order = [variant for variant in run.order if _at_a_glance(variant, run)]
     for at, variant in enumerate(order):
         ceiling = variant in run.ceilings
         mark = "▸ " if variant == run.treatment else "^ " if ceiling else "  "
@@ -137,9 +140,17 @@ def _fill(table: Table, run: Run, cells: Any) -> None:
         table.add_row(Text(mark + _folded(variant)), *written, style=style, end_section=last)
     marks = ["▸ under test"] if run.treatment in order else []
     marks += ["^ ceiling, known only by hindsight"] if run.ceilings else []
-    marks += [f"{TWIN} twins are in the report"] if len(order) < len(run.order) else []
+    marks += ["others are in the report"] if len(order) < len(run.order) else []
     if marks:
         table.caption, table.caption_justify = Text(" · ".join(marks), style="dim"), "left"
+
+
+def _at_a_glance(variant: str, run: Run) -> bool:
+    """Whether the terminal shows a variant: no twin; on the treatment's action set, or a plain reference."""
+    if TWIN in variant:
+        return False
+    own, other = (action_set(name) for name in (run.treatment or "", variant))
+    return own == other or (other == "" and (variant in PLAIN or variant in run.ceilings))
 
 
 def _folded(name: str) -> str:

@@ -158,9 +158,11 @@ def question(run: Run) -> str:
 
 
 def verdict(run: Run) -> str:
-    """The primary family in one sentence per reference, computed from the comparisons alone."""
+    """What the run found: in its own words where it has some, else its primary family, a sentence a reference."""
     if run.summary["status"] == "failed":
         return f"The run failed: {run.summary.get('failure', 'it left no reason')}."
+    if "headline" in run.curves:
+        return str(run.curves["headline"])
     rows = run.family(PRIMARY)
     if not rows:
         return "This run declares no primary comparison."

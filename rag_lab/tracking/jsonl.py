@@ -92,6 +92,9 @@ class NoTracker:
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:
         """Nothing."""
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Nothing."""
+
     def finish(self, metrics: Mapping[str, float], artifacts: Path, status: Status) -> None:
         """Nothing."""
 

@@ -95,6 +95,11 @@ class MlflowTracker:
             child = self._child(client, variant)
             _log_metrics(client, child, [(metric, float(values[n]), int(steps[n])) for n in kept])
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags on the run itself."""
+        with self._connected() as client:
+            _log_tags(client, str(self._run_id), tags)
+
     def finish(self, metrics: Mapping[str, float], artifacts: Path, status: Status) -> None:
         """Record the run's own metrics and the small files of its folder; close it and its children."""
         if self._run_id is None:

@@ -1,6 +1,6 @@
 """What an experiment asks of a tracker, and what it tells it.
 
-Calls come in the order start, (variants | curve)*, finish. Metric names are those of summary.json; a value
+Calls come in the order start, (variants | curve | tag)*, finish. Metric names are those of summary.json; a value
 that is not finite is absent, and is left out. Trackers raise ConfigError when their store cannot be used.
 """
 
@@ -55,6 +55,10 @@ class Tracker(Protocol):
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:
         """Record a metric of one variant over steps; both sequences have the same length."""
+        ...
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags on the run itself."""
         ...
 
     def finish(self, metrics: Mapping[str, float], artifacts: Path, status: Status) -> None:

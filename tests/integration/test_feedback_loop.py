@@ -18,6 +18,7 @@ from doubles import Bars
 
 from rag_lab import bake, replay, wiring
 from rag_lab.experiment.feedback_effect import Effect, effect
+from rag_lab.l1_retrieval.actions import read
 from rag_lab.l4_feedback import loop, users
 from rag_lab.l4_feedback.feedback import Filter, Reason
 from rag_lab.l4_feedback.policy import Setting
@@ -29,6 +30,7 @@ FILTERS = ("scalar", "vectorized", "jax", "pool")
 PRESETS = np.array([0.7, 0.5, 0.4, 0.5])
 NOISES = (0.0, 0.3)
 START_S = 1.75e9
+ALPHA = read("alpha", [{"alpha": [step / 10 for step in range(11)]}])
 
 
 def built(group: str, name: str, **changes: Any) -> Any:
@@ -55,7 +57,8 @@ def judged(shared_data: Path) -> Judged:
     rewards, domain = [], []
     for number, one in enumerate(dataset.collections):
         passages, queries = encoder.passages(one, Bars()), encoder.queries(one, Bars())
-        recall = bake.score(one, retriever.candidates(one, passages, queries, Bars())).recall
+        pools = bake.stack({0: retriever.candidates(one, passages, queries, Bars())}, {})
+        recall = bake.score(one, pools, np.zeros((len(queries), 0)), ALPHA, 60).recall
         train = np.array([query.split == "train" for query in one.queries]) & np.isfinite(recall[:, 0])
         rewards.append(recall[train])
         domain.append(np.full(train.sum(), number))
@@ -140,7 +143,7 @@ def test_real_recall_is_what_readers_rate(judged: Judged, filters: dict[str, Fil
 def found(judged: Judged, filters: dict[str, Filter]) -> Effect:
     """A Thompson bandit over α on real judged rewards, 150 seeds, with and without the filter."""
     domains = ("healthcare", "finance", "general")
-    setting = Setting(domains, bake.ALPHAS, PRESETS, lambda per_domain, budget: np.zeros(4, np.int64))
+    setting = Setting(domains, ALPHA.alpha, PRESETS, lambda per_domain, budget: np.zeros(4, np.int64))
     state = built("policy", "thompson").init(setting)
     stream = replay.streams(0, 150, judged.domain, 300)
     setup = loop.Setup(100, 5, 60, 5, 60.0, users.NOISY, users.BEHAVIOUR)

@@ -75,7 +75,7 @@ def test_the_second_implementation_agrees_on_pools_of_200_among_5183(scifact: Do
         alphas,
         100,
     )
-    (path,) = (scifact.cwd / "runs" / ".cache" / "baked").glob("*.npz")
+    (path,) = (scifact.cwd / "runs" / ".cache" / "baked").glob("metrics-*.npz")
     with np.load(path) as baked:
         for name, field in (("recall_at_10", "recall"), ("ndcg_at_10", "ndcg"), ("mrr_at_10", "mrr")):
             np.testing.assert_allclose(baked[field][rows], expected[name], atol=1e-6, err_msg=name)

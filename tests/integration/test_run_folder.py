@@ -117,7 +117,7 @@ def test_summary_says_what_was_run(finished: Done) -> None:
 def test_metric_names_are_legal_and_known(finished: Done) -> None:
     known = re.compile(
         r"(?:(?:healthcare|finance|general)/)?(?:retrieval/(?:recall|ndcg|mrr)_at_10|cost/usd_per_1k_queries"
-        r"|cost/api_calls_per_query|bandit/(?:cumulative_regret|convergence_queries|gap_closed)|detector/accuracy)"
+        r"|cost/api_calls_per_query|bandit/(?:cumulative_regret|regret_to_static|convergence_queries|gap_closed)|detector/accuracy)"
         r"(?:_ci_low|_ci_high)?"
     )
     for metrics in (finished.summary["metrics"], *finished.summary["variants"].values()):
@@ -178,7 +178,7 @@ def test_per_query_holds_measurements_or_nothing(finished: Done) -> None:
     for column in METRICS:
         assert rows[column].between(0, 1).all() and (rows[f"{column}_sd"] >= 0).all()
     assert rows.latency_ms.isna().all()  # a replay has no latency; absent is not zero
-    assert (rows.cost_usd > 0).all() and rows.api_calls.between(1, 3).all()
+    assert (rows.cost_usd > 0).all() and rows.api_calls.between(1, 4).all()  # a second search is a fourth call
     for variant, alpha in ALPHAS.items():
         fixed = rows[rows.variant == variant]
         assert (fixed.alpha == alpha).all() and (fixed[[f"{column}_sd" for column in METRICS]] == 0).all(axis=None)
@@ -263,7 +263,7 @@ def test_decisions_are_complete_and_keep_their_propensities(finished: Done) -> N
     domains = list(finished.summary["data"]["domains"])
     length = 60 * len(domains)
     assert set(rows.columns) == {
-        "query_id", "domain", "step", "seed", "policy", "action", "alpha", "beta", "propensity", "reward",
+        "query_id", "domain", "step", "seed", "policy", "action", "label", "alpha", "beta", "propensity", "reward",
     }  # fmt: skip
     assert sorted(rows.seed.unique()) == list(range(20)) and (rows.policy == "thompson").all()
     for _, own in rows.groupby("seed"):

@@ -82,7 +82,7 @@ def test_trec_eval_places_a_learner_s_first_seed_among_its_seeds(beir: Done) -> 
 def baked(beir: Done) -> dict[str, dict[str, np.ndarray]]:
     """The baked arrays, by domain: those whose α = 0.5 is what per_query says of `static`."""
     rows = parquet.read_table(beir.folder / "per_query.parquet").to_pandas().query("variant == 'static'")
-    kept = [dict(np.load(path)) for path in (beir.cwd / "runs" / ".cache" / "baked").glob("*.npz")]
+    kept = [dict(np.load(path)) for path in (beir.cwd / "runs" / ".cache" / "baked").glob("metrics-*.npz")]
     found = {}
     for domain, own in rows.groupby("domain", sort=False):
         for one in kept:

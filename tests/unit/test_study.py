@@ -64,9 +64,7 @@ def rewards(domains: int = 2, queries: int = 40) -> tuple[np.ndarray, np.ndarray
     return (random.random((len(domain), 1)) < chance).astype(np.float64), domain
 
 
-def tune(
-    storage: Path, material: study.Train, search: study.Search, per_domain: bool, budget: Budget
-) -> list[int]:
+def tune(storage: Path, material: study.Train, search: study.Search, per_domain: bool, budget: Budget) -> list[int]:
     return study.tune(storage, material, search, per_domain, budget).actions.tolist()
 
 
@@ -104,7 +102,7 @@ def test_a_smaller_budget_judges_fewer_queries(storage: Path) -> None:
     """Five queries of forty: the choice is the best on five distinct ones of the domain, given by the seed."""
     choices = set()
     for seed in range(3):
-        judged = study._judged(train(), study.Search(5, 5, seed), 1)
+        judged = study.judged_queries(train().domain, study.Search(5, 5, seed), 1)
         assert len(set(judged.tolist())) == 5 and (train().domain[judged] == 1).all()
         choices.add(tuple(judged.tolist()))
     assert len(choices) == 3
@@ -140,7 +138,7 @@ def test_pulls_spend_what_the_bandit_spends(storage: Path, pulls: int) -> None:
     values, domain = rewards()
     counting = values.view(Counting)
     counting.seen = 0
-    search = study.build(pulls_per_trial=pulls)(60, 3)
+    search = study.build(pulls_per_trial=pulls, trials=0, seeds=1, spaces={})(60, 3)
     material = study.Train(counting, domain, ALPHAS, f"pulls {pulls}")
     tune(storage, material, search, False, "pulls")
     assert counting.seen == 2 * 60

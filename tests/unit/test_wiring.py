@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rag_lab import wiring
 from rag_lab.errors import ConfigError
 from rag_lab.l4_feedback.policy import Policy
 
-STATIC = {"_target_": "rag_lab.l4_feedback.policies.static.build", "alpha": 0.3}
-HYBRID = {"_target_": "rag_lab.l1_retrieval.hybrid.build", "pool": 100, "k1": 1.5, "b": 0.75}
+STATIC = {"_target_": "rag_lab.l4_feedback.policies.static.build", "alpha": 0.3, "actions": ["alpha"]}
+HYBRID = yaml.safe_load((Path(__file__).resolve().parents[2] / "conf" / "retriever" / "hybrid.yaml").read_text("utf-8"))
 
 
 def test_a_node_is_built() -> None:
@@ -22,7 +24,7 @@ def test_a_node_is_built() -> None:
 @pytest.mark.parametrize(
     ("node", "says"),
     [
-        (STATIC | {"alhpa": 1}, "policy.alhpa: no such name; did you mean 'alpha'? allowed: alpha"),
+        (STATIC | {"alhpa": 1}, "policy.alhpa: no such name; did you mean 'alpha'? allowed: alpha, actions"),
         ({"_target_": STATIC["_target_"]}, "policy.alpha is missing; give policy.alpha=<value>"),
         (STATIC | {"alpha": 2}, "policy.alpha: given 2; input should be less than or equal to 1"),
         (STATIC | {"alpha": "x"}, "policy.alpha: given 'x'; input should be a valid number"),

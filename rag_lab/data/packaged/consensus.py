@@ -16,6 +16,7 @@ from rag_lab.data.packaged.parts import Part, Question, Text, flat
 MEMBER = "evals/registry/data/consensus_summary/samples.jsonl"
 IDEAL = "Summary: "
 NO_ANSWER = "N-A"
+PREFIX = "consensus-"  # of a question's id
 
 
 class Row(NamedTuple):
@@ -64,6 +65,6 @@ def parts(content: bytes) -> dict[str, Part]:
             texts.setdefault(kind, {})[name] = Text(name, "", claim)
         relevant = tuple(names[claim] for claim in row.claims) if row.answer is not None else ()
         questions.setdefault(kind, []).append(
-            Question(f"consensus-{row.line}", row.question, relevant, row.answer)
+            Question(f"{PREFIX}{row.line}", row.question, relevant, row.answer)
         )
     return {kind: Part(tuple(texts[kind].values()), tuple(questions[kind])) for kind in texts}

@@ -6,7 +6,7 @@ to a power of two and tables to a power of four, so that few programs are compil
 device, is pure: it may be traced inside jit, vmap and scan. See `rag_lab.l4_feedback.feedback` for the model
 and its sources.
 
-Shapes: N items, U users, Q queries, G groups (domain + 1; the first is the unknown domain), V ratings or
+Shapes: N items, U users, Q queries, G groups (domain + 1; the first is the unknown domain), V
 differences.
 """
 
@@ -25,8 +25,10 @@ from rag_lab.kernels import confidence, outlier
 from rag_lab.kernels.decay import retention
 from rag_lab.l4_feedback import steps
 from rag_lab.l4_feedback.feedback import (
+    COST,
     GRAIN,
     SCALE,
+    UNREAD,
     AttentionTime,
     Depth,
     FeedbackBatch,
@@ -43,7 +45,7 @@ from rag_lab.l4_feedback.feedback import (
     checked,
 )
 
-RATINGS, DIFFERENCES = GRAIN + 1, 2 * GRAIN + 1
+DIFFERENCES = 2 * GRAIN + 1
 LEAST_ITEMS, LEAST_ROWS, LEAST_GROUPS = 128, 1024, 4
 
 
@@ -67,12 +69,13 @@ def judge(
 ) -> tuple[Float[Array, " N"], Int[Array, " N"]]:
     """Weight and reason of each item; where it is not judged, 0 and KEPT. Sizes and settings are static."""
     grain = jnp.rint(items.rating * GRAIN).astype(jnp.int32)
-    means, shared = _others(items.query, grain, items.judged, queries)
-    by_user = _reliability(items, grain, means, shared, settings, users, groups)
-    reliability = _apart(_look_up, items.judged.any(), by_user, items.user)
-
-    trusted = items.judged & (reliability >= settings.trusted)
-    means, shared = _others(items.query, grain, trusted, queries)
+    means, shared = _others(items, grain, items.judged, queries)
+    first = _reliability(items, grain, means, shared, None, settings, users)
+    believed = items.judged & (_look_up(first, items.user) >= settings.trusted)
+    means, shared = _others(items, grain, believed, queries)
+    second = _reliability(items, grain, means, shared, first, settings, users)
+    reliability = _look_up(second, items.user)
+    shared = shared & (reliability >= settings.trusted)
     outlying = _outliers(items.group, grain - means, shared, settings, groups)
 
     attention = jax.vmap(partial(confidence.attention, attention_s=settings.attention_s))(items.dwell_s)
@@ -86,18 +89,13 @@ def judge(
 
 
 def _others(
-    query: Int[Array, " N"], grain: Int[Array, " N"], taken: Bool[Array, " N"], queries: int
+    items: Items, grain: Int[Array, " N"], counted: Bool[Array, " N"], queries: int
 ) -> tuple[Int[Array, " N"], Bool[Array, " N"]]:
-    """The mean grains of the other taken items on each taken item's query, and whether there are any."""
-
-    def compare(query: Array, grain: Array, taken: Array) -> tuple[Array, Array]:
-        own, one = jnp.where(taken, grain, 0), taken.astype(jnp.int32)
-        total = _look_up(_add(own, query, queries), query)
-        count = _look_up(_add(one, query, queries), query) - one
-        return jax.vmap(confidence.others_mean)(total, count, own), taken & (count > 0)
-
-    means, shared = _apart(compare, taken.any(), query, grain, taken)
-    return means, shared
+    """The mean grains of the other counted items on each judged item's query, and whether there are any."""
+    own, one = jnp.where(counted, grain, 0), counted.astype(jnp.int32)
+    total = _look_up(_add(own, items.query, queries), items.query)
+    count = _look_up(_add(one, items.query, queries), items.query) - one
+    return jax.vmap(confidence.others_mean)(total, count, own), items.judged & (count > 0)
 
 
 def _reliability(
@@ -105,27 +103,22 @@ def _reliability(
     grain: Int[Array, " N"],
     means: Int[Array, " N"],
     shared: Bool[Array, " N"],
+    before: Int[Array, " U"] | None,
     settings: Settings,
     users: int,
-    groups: int,
 ) -> Int[Array, " U"]:
-    """Each user's reliability in parts of SCALE."""
-    counts = _add(shared.astype(jnp.int32), items.group * RATINGS + means, groups * RATINGS)
-    any_at_all = shared.any()
-    chance = _apart(jax.vmap(confidence.chance), any_at_all, counts.reshape(groups, RATINGS))
-    by_chance = jnp.where(shared, _look_up(chance.ravel(), items.group * RATINGS + grain), 0)
-    found = _add(jnp.where(shared, jnp.abs(grain - means), 0), items.user, users)
-    expected = _add(by_chance, items.user, users)
-
-    def shrunk(found: Int[Array, " U"], expected: Int[Array, " U"], compared: Int[Array, ""]) -> Int[Array, " U"]:
-        some = jnp.maximum(compared, 1)
-        unit = jnp.maximum((expected.sum() + some // 2) // some, 1)
-        start = settings.population_items * unit
-        everyone = confidence.reliability(found.sum(), expected.sum(), start, jnp.int32(settings.prior))
-        each = jax.vmap(confidence.reliability, in_axes=(0, 0, None, None))
-        return each(found, expected, settings.prior_items * unit, everyone)
-
-    return _apart(shrunk, items.judged.any(), found, expected, shared.sum())
+    """Each user's reliability in parts of SCALE, read for the first time, UNREAD where there was no comparison, or
+    again: whoever was compared only before keeps that.
+    """
+    apart = _add(jnp.where(shared, jnp.abs(grain - means), 0), items.user, users)
+    count = _add(shared.astype(jnp.int32), items.user, users)
+    shrink = partial(confidence.reliability, scale=SCALE, cost=COST)
+    population, own = jnp.int32(settings.population_items), jnp.int32(settings.prior_items)
+    everyone = shrink(apart.sum(), count.sum(), population, jnp.int32(settings.prior))
+    each = jax.vmap(shrink, in_axes=(0, 0, None, None))(apart, count, own, everyone)
+    if before is None:
+        return jnp.where(count > 0, each, UNREAD)
+    return jnp.where((count > 0) | (before == UNREAD), each, before)
 
 
 def _outliers(

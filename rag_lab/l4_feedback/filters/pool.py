@@ -179,15 +179,23 @@ class Pool:
         table = crew.share("tables", count, rows)
         crew.do("by_query")
         table["packed"][:] = table["by_query"].sum(axis=0)
-        means = sum(crew.do("compare", sizes.groups))
-        crew.do("by_user", tables.chance(means))
-        blame = table["by_user"].sum(axis=0)
-        table["reliable"][:] = tables.reliability(blame, int(means.sum()), self.settings)
+        table["reliable"][:] = first = self._reliability(crew, table, "judged", None)
         crew.do("trust")
+        crew.do("distrusted")
         table["packed"][:] -= table["by_query"].sum(axis=0)
+        table["reliable"][:] = self._reliability(crew, table, "trusted", first)
+        crew.do("trust")
         differences = sum(crew.do("differ", sizes.groups))
         crew.do("decide", tables.outliers(differences, self.settings))
         return as_filtered(columns["weight"][:count].copy(), columns["reason"][:count].copy())
+
+    def _reliability(
+        self, crew: _Crew, table: dict[str, np.ndarray], counted: str, before: np.ndarray | None
+    ) -> np.ndarray:
+        """Each user's, from a comparison with the others among the `counted`."""
+        crew.do("compare", counted)
+        crew.do("by_user")
+        return tables.reliability(table["by_user"].sum(axis=0), before, self.settings)
 
 
 def _bucket(size: int, least: int) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rag_lab.l4_feedback.feedback import (
+    COST,
     GRAIN,
     MAX_AGE_S,
     MAX_DOMAINS,
@@ -104,9 +105,12 @@ def _weigh(items: Sequence[Item], now: float, settings: Settings) -> tuple[list[
             seen.add(identity)
             judged[place] = item
 
-    reliability = _reliability(judged, settings)
-    trusted = {place: item for place, item in judged.items() if reliability[item.user] >= settings.trusted}
-    for place, reason in _outliers(trusted, settings).items():
+    _, first = _reliability(judged, _others(judged, judged), settings)
+    means = _others(judged, _trusted(judged, first, settings))
+    everyone, second = _reliability(judged, means, settings)
+    reliability = {item.user: everyone for item in judged.values()} | first | second
+    compared = {place: item for place, item in _trusted(judged, reliability, settings).items() if place in means}
+    for place, reason in _outliers(compared, means, settings).items():
         reasons[place] = reason
 
     weights = [0.0] * len(items)
@@ -130,59 +134,51 @@ def _valid(item: Item, age: float, skew_s: float) -> bool:
     return numbers and ranges and known and age >= -skew_s
 
 
-def _others(items: Mapping[int, Item]) -> dict[int, int]:
-    """The mean rating of the others on an item's query, in grains; an item alone on its query is missing."""
+def _others(items: Mapping[int, Item], among: Mapping[int, Item]) -> dict[int, int]:
+    """The mean rating of the others among some on an item's query, in grains; without any it is missing."""
     total: Counter[int] = Counter()
     count: Counter[int] = Counter()
-    for item in items.values():
+    for item in among.values():
         total[item.query] += item.grains
         count[item.query] += 1
     means = {}
     for place, item in items.items():
-        others = count[item.query] - 1
+        own = place in among
+        others = count[item.query] - own
         if others:
-            means[place] = (total[item.query] - item.grains + others // 2) // others
+            means[place] = (total[item.query] - own * item.grains + others // 2) // others
     return means
 
 
-def _reliability(judged: Mapping[int, Item], settings: Settings) -> dict[int, int]:
-    """Each user's reliability in parts of SCALE."""
-    others = _others(judged)
-    by_domain: dict[int, Counter[int]] = defaultdict(Counter)
-    for place, mean in others.items():
-        by_domain[judged[place].domain][mean] += 1
-    chance: dict[tuple[int, int], int] = {}
-    found: Counter[int] = Counter()  # disagreement by user, in grains
-    expected: Counter[int] = Counter()
-    for place, mean in others.items():
+def _reliability(
+    judged: Mapping[int, Item], means: Mapping[int, int], settings: Settings
+) -> tuple[int, dict[int, int]]:
+    """The reliability, in parts of SCALE, of all users together, and of each who can be compared."""
+    apart: Counter[int] = Counter()
+    count: Counter[int] = Counter()
+    for place, mean in means.items():
         item = judged[place]
-        key = item.domain, item.grains
-        if key not in chance:
-            means = by_domain[item.domain]
-            n = means.total()
-            chance[key] = (sum(abs(item.grains - one) * times for one, times in means.items()) + n // 2) // n
-        found[item.user] += abs(item.grains - mean)
-        expected[item.user] += chance[key]
-
-    n = max(len(others), 1)
-    unit = max((expected.total() + n // 2) // n, 1)  # what one item is expected to disagree by
-    start = settings.population_items * unit
-    everyone = _kappa(found.total(), expected.total(), start, settings.prior)
-    own = settings.prior_items * unit
-    return {item.user: _kappa(found[item.user], expected[item.user], own, everyone) for item in judged.values()}
+        apart[item.user] += abs(item.grains - mean)
+        count[item.user] += 1
+    everyone = _agreement(apart.total(), count.total(), settings.population_items, settings.prior)
+    return everyone, {user: _agreement(apart[user], count[user], settings.prior_items, everyone) for user in count}
 
 
-def _kappa(found: int, expected: int, prior_expected: int, prior: int) -> int:
-    """Chance-corrected agreement in parts of SCALE, shrunk towards `prior`; 0 where it would be negative."""
-    agreement = (expected - found) * SCALE + prior_expected * prior
-    return max(agreement, 0) // (expected + prior_expected)
+def _trusted(judged: Mapping[int, Item], reliability: Mapping[int, int], settings: Settings) -> dict[int, Item]:
+    """Items of trusted users; one who has not been compared is not."""
+    return {place: item for place, item in judged.items() if reliability.get(item.user, -1) >= settings.trusted}
 
 
-def _outliers(trusted: Mapping[int, Item], settings: Settings) -> dict[int, Reason]:
-    """Which items differ from the trusted others more than their domain's items do."""
+def _agreement(apart: int, items: int, prior_items: int, prior: int) -> int:
+    """Agreement in parts of SCALE, shrunk towards `prior`; 0 where it would be negative. apart: grains in all."""
+    return max(SCALE * items - COST * apart + prior_items * prior, 0) // (items + prior_items)
+
+
+def _outliers(compared: Mapping[int, Item], means: Mapping[int, int], settings: Settings) -> dict[int, Reason]:
+    """Which items differ from trusted others more than their domain's items do."""
     groups: dict[int, dict[int, int]] = defaultdict(dict)
-    for place, mean in _others(trusted).items():
-        groups[trusted[place].domain][place] = trusted[place].grains - mean
+    for place, item in compared.items():
+        groups[item.domain][place] = item.grains - means[place]
     found: dict[int, Reason] = {}
     for differences in groups.values():
         values = sorted(differences.values())

@@ -32,22 +32,29 @@ class Vectorized(NamedTuple):
 
     def weigh(self, batch: FeedbackBatch, now: float) -> Filtered:
         """Judge a batch; see `feedback.Filter`."""
-        settings = self.settings
-        batch, desk = steps.prepare(checked(batch, now), now, settings.skew_s)
-        everything = slice(0, len(batch.user))
-        ids, sizes = steps.numbered(batch)
-        packed = steps.by_query(ids, desk, everything, sizes.queries)
-        means = steps.compare(batch, ids, desk, everything, packed, sizes.groups)
-        blame = steps.by_user(batch, ids, desk, everything, tables.chance(means), sizes.users)
-        reliable = tables.reliability(blame, int(means.sum()), settings)
-        steps.trust(ids, desk, everything, reliable, settings.trusted)
-        packed -= steps.distrusted(ids, desk, everything, sizes.queries)
-        differences = steps.differ(batch, ids, desk, everything, packed, sizes.groups)
-        steps.decide(batch, desk, everything, tables.outliers(differences, settings), settings)
+        desk = judge(batch, now, self.settings)
         return as_filtered(desk.weight, desk.reason)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def judge(batch: FeedbackBatch, now: float, settings: Settings) -> steps.Desk:
+    """All that the filter finds of a batch. DataError as `feedback.checked` says."""
+    batch, desk = steps.prepare(checked(batch, now), now, settings.skew_s)
+    everything = slice(0, len(batch.user))
+    ids, sizes = steps.numbered(batch)
+    packed = steps.by_query(ids, desk, everything, sizes.queries)
+    steps.compare(ids, desk, everything, packed, desk.judged)
+    first = tables.reliability(steps.by_user(ids, desk, everything, sizes.users), None, settings)
+    steps.trust(ids, desk, everything, first, settings.trusted)
+    packed -= steps.distrusted(ids, desk, everything, sizes.queries)
+    steps.compare(ids, desk, everything, packed, desk.trusted)
+    second = tables.reliability(steps.by_user(ids, desk, everything, sizes.users), first, settings)
+    steps.trust(ids, desk, everything, second, settings.trusted)
+    differences = steps.differ(batch, desk, everything, sizes.groups)
+    steps.decide(batch, desk, everything, tables.outliers(differences, settings), settings)
+    return desk
 
 
 def build(

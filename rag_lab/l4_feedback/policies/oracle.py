@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rag_lab.l4_feedback.policy import Ceiling
+from rag_lab.l4_feedback.policy import Ceiling, Sets
 
 
-def build(*, per_query: bool) -> Ceiling:
+def build(*, per_query: bool, actions: Sets) -> Ceiling:
     """The ceiling. per_query: hindsight for every single query, not for every domain."""
-    return Ceiling(per_query)
+    return Ceiling(per_query, actions)

@@ -1,8 +1,9 @@
-"""The setting that an earlier run recommended: its `recommended.yaml`, one α for each domain."""
+"""The setting that an earlier run recommended: its `recommended.yaml`, one action for each domain."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -12,28 +13,39 @@ from rag_lab.errors import ConfigError, DataError
 from rag_lab.l4_feedback.policy import Policy, Setting, lookup
 
 
-def _read(file: Path) -> tuple[dict[str, float], float]:
-    """α by domain, and the one for all others."""
+class _Recommended(NamedTuple):
+    """actions: the set; domains: the name of each domain's action; otherwise: the one for all others."""
+
+    actions: str
+    domains: dict[str, str]
+    otherwise: str
+
+
+def _read(file: Path) -> _Recommended:
     if not file.is_file():
         raise DataError("no such file; give an earlier run's recommended.yaml as policy.path", file)
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        alphas = {name: float(setting["alpha"]) for name, setting in content["domains"].items()}
-        return alphas, float(content["otherwise"]["alpha"])
+        domains = {str(name): str(setting["action"]) for name, setting in content["domains"].items()}
+        return _Recommended(str(content["actions"]), domains, str(content["otherwise"]["action"]))
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        allowed = "domains.<name>.alpha and otherwise.alpha, as a run writes them"
+        allowed = "actions, domains.<name>.action and otherwise.action, as a run writes them"
         raise DataError(f"not a recommended.yaml; it holds {allowed}", file) from error
 
 
 def build(*, path: str) -> Policy:
     """The policy. path: a run's recommended.yaml; DataError where it is none, ConfigError where a domain lacks."""
-    alphas, otherwise = _read(Path(path))  # once and at once: runs/latest may point elsewhere later
+    found = _read(Path(path))  # once and at once: runs/latest may point elsewhere later
 
     def choose(setting: Setting) -> Int[np.ndarray, " C"]:
-        missing = [domain for domain in setting.domains if domain not in alphas]
+        missing = [domain for domain in setting.domains if domain not in found.domains]
         if missing:
-            raise ConfigError(f"{path} recommends nothing for {', '.join(missing)}; it knows {', '.join(alphas)}")
-        every = [*(alphas[domain] for domain in setting.domains), otherwise]
-        return np.array([setting.action(alpha) for alpha in every])
+            known = ", ".join(found.domains)
+            raise ConfigError(f"{path} recommends nothing for {', '.join(missing)}; it knows {known}")
+        every = [*(found.domains[domain] for domain in setting.domains), found.otherwise]
+        unknown = [one for one in every if one not in setting.labels]
+        if unknown:
+            raise ConfigError(f"{path}: '{unknown[0]}' is not in the action set '{found.actions}' of this run")
+        return np.array([setting.labels.index(one) for one in every])
 
-    return lookup(choose, per_domain=True, fitted=True)
+    return lookup(choose, per_domain=True, fitted=True, actions=(found.actions,))

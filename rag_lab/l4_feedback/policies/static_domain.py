@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from rag_lab.errors import ConfigError
-from rag_lab.l4_feedback.policy import Policy, Setting, lookup
+from rag_lab.l4_feedback.policy import Policy, Sets, Setting, lookup
 
 
 def _choose(setting: Setting) -> Int[np.ndarray, " C"]:
@@ -15,6 +15,6 @@ def _choose(setting: Setting) -> Int[np.ndarray, " C"]:
     return np.array([setting.action(float(alpha)) for alpha in setting.presets])
 
 
-def build() -> Policy:
+def build(*, actions: Sets) -> Policy:
     """The policy; its α are the configuration's `presets`."""
-    return lookup(_choose, per_domain=True, fitted=False)
+    return lookup(_choose, per_domain=True, fitted=False, actions=actions)

@@ -57,7 +57,8 @@ def test_a_machine_by_the_hour_by_hand() -> None:
     """3.60 an hour is 0.001 a second; at 1,000 tokens a second a million take 1,000 seconds."""
     node = {
         "_target_": "rag_lab.economy.gpu_hour.build", "usd_per_hour": 3.6, "embedding_per_s": 2000.0,
-        "generators": {"small": {"tokens_in": 1000.0, "tokens_out": 100.0}}, "lexical_search": 2.0, "vector_search": 5.0,
+        "generators": {"small": {"tokens_in": 1000.0, "tokens_out": 100.0}}, "lexical_search": 2.0,
+        "vector_search": 5.0,
     }  # fmt: skip
     prices = wiring.build(node, "prices")
     assert prices.generators["small"] == pytest.approx((1.0, 10.0))

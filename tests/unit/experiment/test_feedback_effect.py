@@ -8,7 +8,7 @@ import pytest
 from feedback_batches import SETTINGS
 
 from rag_lab import replay
-from rag_lab.experiment.feedback_effect import Effect, effect, over_seeds
+from rag_lab.experiment.feedback_effect import Effect, effect, effects, over_seeds
 from rag_lab.kernels import thompson
 from rag_lab.l4_feedback import loop, users
 
@@ -18,14 +18,14 @@ WORTH = np.array([[0.2, 0.8, 0.6, 0.5, 0.4], [0.2, 0.4, 0.5, 0.8, 0.6]])
 REWARDS = (np.random.default_rng(0).random((60, 1)) < WORTH[DOMAIN]).astype(np.float64)
 STREAM = replay.streams(0, SEEDS, DOMAIN, 100)
 KINDS = (int(users.Kind.COLLUDER), int(users.Kind.SPAMMER))
+SHAPE = DOMAINS + 1, ACTIONS
+STATE = thompson.Arms(jnp.full(SHAPE, 0.5), jnp.full(SHAPE, 2.0), jnp.full(SHAPE[0], 0.4))
+SETUP = loop.Setup(60, 4, 20, 4, 60.0, KINDS, users.BEHAVIOUR)
 
 
 @pytest.fixture(scope="module")
 def found() -> Effect:
-    shape = DOMAINS + 1, ACTIONS
-    state = thompson.Arms(jnp.full(shape, 0.5), jnp.full(shape, 2.0), jnp.full(shape[0], 0.4))
-    setup = loop.Setup(60, 4, 20, 4, 60.0, KINDS, users.BEHAVIOUR)
-    return effect(state, REWARDS, DOMAIN, DOMAIN, STREAM, (0.0, 0.4), setup, SETTINGS, seed=0)
+    return effect(STATE, REWARDS, DOMAIN, DOMAIN, STREAM, (0.0, 0.4), SETUP, SETTINGS, seed=0)
 
 
 def test_the_filter_pays_where_there_is_noise_and_costs_little_where_there_is_none(found: Effect) -> None:
@@ -53,11 +53,29 @@ def test_detection_is_told_apart_from_its_absence(found: Effect) -> None:
 
 
 def test_curves_end_where_the_levels_say(found: Effect) -> None:
-    assert found.without.shape == found.filtered.shape == (2, 100)
-    assert (np.diff(found.without, axis=1) >= 0).all()
-    for number, level in enumerate(found.levels):
-        assert found.without[number, -1] == pytest.approx(level.without.mean)
-        assert found.filtered[number, -1] == pytest.approx(level.filtered.mean)
+    for band, name in ((found.without, "without"), (found.filtered, "filtered")):
+        assert all(each.shape == (2, 100) for each in band)
+        assert (np.diff(band.mean, axis=1) >= 0).all()
+        assert (band.low <= band.mean).all() and (band.mean <= band.high).all()
+        for number, level in enumerate(found.levels):
+            ends = [float(each[number, -1]) for each in band]
+            assert ends == pytest.approx(list(getattr(level, name)))
+
+
+def test_honest_feedback_is_kept(found: Effect) -> None:
+    clean, noisy = found.levels
+    assert clean.kept > 0.97 and noisy.kept > 0.85
+
+
+def test_several_settings_meet_the_same_play_without_a_filter(found: Effect) -> None:
+    done: list[int] = []
+    both = effects(
+        STATE, REWARDS, DOMAIN, DOMAIN, STREAM, (0.4,), SETUP,
+        [SETTINGS, SETTINGS._replace(min_trust=0.9)], seed=0, done=lambda: done.append(1),
+    )  # fmt: skip
+    assert len(done) == 3 and both[0].levels == found.levels[1:]
+    assert both[0].levels[0].without == both[1].levels[0].without
+    assert both[1].levels[0].kept < 0.5
 
 
 def test_interval_by_hand() -> None:

@@ -43,6 +43,8 @@ def judged(
     rows = [comparison] if comparison else []
     found = Measured(
         treatment="ours",
+        action_set="alpha",
+        bandit=None if convergence is None else "ours",
         reference=reference,
         estimates=estimates,
         comparisons=rows,
@@ -82,7 +84,7 @@ def test_what_a_run_lacks_is_not_measured_and_said() -> None:
     assert "'static' among the references" in judged(0.6, without=("static",))["w2.recall"].why
     assert "'static' among the references" in judged(0.6, without=("static",))["w2.cost"].why
     assert "static_tuned" in judged(0.6, without=("static_tuned",))["w2.beats_static"].why
-    assert judged(0.6)["w2.convergence"].why == "'ours' does not learn"
+    assert judged(0.6)["w2.convergence"].why == "'ours' does not learn, nor does another policy of this run"
 
 
 def test_a_tie_with_the_tuned_static_does_not_beat_it() -> None:
@@ -141,7 +143,7 @@ def test_nothing_is_relative_to_zero() -> None:
 def gap(ours: float, best_static: float, oracle: float) -> dict[str, float]:
     values = {"ours": ours, "static_tuned": best_static, "oracle_query": oracle}
     estimates = {(name, RECALL): estimate(value) for name, value in values.items()}
-    return verdicts.gap_closed(estimates, "ours", "static_tuned")
+    return verdicts.gap_closed(estimates, "ours", "static_tuned", "")
 
 
 def test_the_gap_closed_is_the_share_of_the_way_to_the_oracle() -> None:
@@ -153,5 +155,5 @@ def test_the_gap_closed_is_the_share_of_the_way_to_the_oracle() -> None:
 
 def test_no_gap_is_closed_where_there_is_none() -> None:
     assert gap(0.5, 0.5, 0.5) == {}
-    assert verdicts.gap_closed({}, "ours", None) == {}
-    assert verdicts.gap_closed({}, "ours", "static_tuned") == {}
+    assert verdicts.gap_closed({}, "ours", None, "") == {}
+    assert verdicts.gap_closed({}, "ours", "static_tuned", "_rich") == {}

@@ -49,7 +49,7 @@ def naive(
 
 
 def test_both_measures_by_hand() -> None:
-    """Shares: (0, 1), (¼, ½), (½, 1/10), (1, 0); Chebyshev holds ½ + ¾ρ against ½ + 6/10 ρ, Euclid 0.56 and 0.51."""
+    """Shares: (0, 1), (¼, ½), (½, 1/10), (1, 0). Chebyshev: ½ + ¾ρ or ½ + 6/10 ρ; Euclid: 0.56 or 0.51."""
     for name in MEASURES:
         assert int(_nearest[name](EXAMPLE, ALL, EVEN, FREE)) == 2
     assert int(_nearest["chebyshev"](EXAMPLE, ALL, np.array([2, 1], np.float32), FREE)) == 1

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_lab.kernels.confidence import attention, chance, others_mean, position_correction, reliability, share
+from rag_lab.kernels.confidence import attention, others_mean, position_correction, quotient, reliability
 
 LARGE = 2**29  # sums of grains stay below it
-_reliability, _share, _chance = jax.jit(reliability), jax.jit(share), jax.jit(chance)
+trusted = partial(reliability, scale=1024, cost=16)
+_trusted, _quotient = jax.jit(trusted), jax.jit(quotient)
 
 
 def whole(*numbers: int) -> tuple[jax.Array, ...]:
@@ -31,54 +32,54 @@ def test_others_mean_by_hand(total: int, count: int, own: int, mean: int) -> Non
     assert int(others_mean(*whole(total, count, own))) == mean
 
 
-def test_chance_by_hand() -> None:
-    """Means 0, 0, 2 on ratings 0 … 2: from them 0 is 2/3 away, 1 is 1, 2 is 4/3; rounded."""
-    assert chance(jnp.array([2, 0, 1], jnp.int32)).tolist() == [1, 1, 1]
-    assert chance(jnp.array([2, 0, 0, 0, 2], jnp.int32)).tolist() == [2, 2, 2, 2, 2]
-    assert chance(jnp.array([4, 0, 0, 0, 0], jnp.int32)).tolist() == [0, 1, 2, 3, 4]
-    assert chance(jnp.zeros(5, jnp.int32)).tolist() == [0] * 5
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 31_000), min_size=129, max_size=129))
-def test_chance_is_the_rounded_mean_distance(means: list[int]) -> None:
-    n = sum(means)
-    rating = np.arange(129)
-    exact = [(int((abs(rating - one) * np.array(means)).sum()) + n // 2) // max(n, 1) for one in rating]
-    assert _chance(jnp.array(means, jnp.int32)).tolist() == exact
-
-
 def test_reliability_by_hand() -> None:
-    """Found 30 where chance would be 90, and a prior of one half worth 10: (90 − 30 + 5)/100."""
-    assert int(reliability(*whole(30, 90, 10, 512))) == 1024 * 65 // 100
+    """Ten items 160 grains apart in all, each taking 16 parts, and two that showed one half: (10240 − 2560 +
+    1024)/12.
+    """
+    assert int(trusted(*whole(160, 10, 2, 512))) == 8704 // 12
 
 
 @pytest.mark.parametrize(
-    ("found", "expected", "prior_expected", "prior", "share"),
+    ("apart", "items", "prior_items", "prior", "parts"),
     [
         (0, 0, 4, 717, 717),  # nothing known: the prior, exactly
         (0, 1000, 4, 1024, 1024),  # perfect agreement, and a perfect prior
-        (1000, 1000, 4, 0, 0),  # chance
-        (1500, 1000, 4, 1024, 0),  # worse than chance
-        (103, 100, 100, 1024, 1024 * 97 // 200),  # a little worse than chance, which the prior makes up for
+        (640, 10, 4, 0, 0),  # half the scale apart
+        (1280, 10, 4, 1024, 0),  # all of it
+        (700, 10, 10, 1024, 1024 // 2 - 48),  # a little too far, which the prior makes up for
+        (0, 1 << 22, 1000, 0, (1024 << 22) // ((1 << 22) + 1000)),  # everything that a batch can hold
+        (1 << 29, 1 << 22, 1, 1024, 0),
     ],
 )
-def test_reliability_at_its_limits(found: int, expected: int, prior_expected: int, prior: int, share: int) -> None:
-    assert int(reliability(*whole(found, expected, prior_expected, prior))) == share
+def test_reliability_at_its_limits(apart: int, items: int, prior_items: int, prior: int, parts: int) -> None:
+    assert int(trusted(*whole(apart, items, prior_items, prior))) == parts
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, LARGE), st.integers(0, LARGE), st.integers(1, 128_000), st.integers(0, 1024))
-def test_reliability_is_exact(found: int, expected: int, prior_expected: int, prior: int) -> None:
-    exact = max(1024 * (expected - found) + prior_expected * prior, 0) // (expected + prior_expected)
-    assert int(_reliability(*whole(found, expected, prior_expected, prior))) == exact
+@given(
+    st.integers(0, 1 << 22).flatmap(lambda items: st.tuples(st.integers(0, 128 * items), st.just(items))),
+    st.integers(1, 1000),
+    st.integers(0, 1024),
+)
+def test_reliability_is_exact(given: tuple[int, int], prior_items: int, prior: int) -> None:
+    apart, items = given
+    exact = max(1024 * items - 16 * apart + prior_items * prior, 0) // (items + prior_items)
+    assert int(_trusted(*whole(apart, items, prior_items, prior))) == exact
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.integers(1, 2**30 - 1).flatmap(lambda size: st.tuples(st.integers(0, size), st.just(size))))
-def test_share_is_exact(pair: tuple[int, int]) -> None:
-    part, size = pair
-    assert tuple(int(each) for each in _share(*whole(part, size))) == divmod(1024 * part, size)
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, (1 << 20) - 1), st.integers(1, (1 << 30) - 1), st.floats(0, 1, exclude_max=True))
+def test_quotient_is_exact(result: int, divisor: int, share: float) -> None:
+    part = min(result * divisor + int(share * divisor), (1 << 30) - 1)
+    assert int(_quotient(*whole(part, divisor))) == part // divisor
+
+
+@pytest.mark.parametrize("divisor", [1, 3, 127, 4095, 1 << 22, (1 << 30) - 1])
+def test_quotient_on_and_beside_multiples(divisor: int) -> None:
+    parts = [result * divisor + more for result in (0, 1, 2, 127, 1023, 2**20 - 2) for more in (-1, 0, 1)]
+    parts = [part for part in parts if 0 <= part < 1 << 30]
+    found = jax.vmap(quotient, in_axes=(0, None))(jnp.array(parts, jnp.int32), jnp.int32(divisor))
+    assert found.tolist() == [part // divisor for part in parts]
 
 
 @pytest.mark.parametrize(("dwell", "evidence"), [(0, 0), (5, 1 - 1 / math.e), (10, 1 - math.exp(-2)), (1e30, 1)])
@@ -107,10 +108,8 @@ def test_the_correction_undoes_the_propensity() -> None:
 
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     alike(others_mean, [whole(300, 2, 100), whole(7, 0, 7), whole(9, 4, 2)])
-    alike(reliability, [whole(30, 90, 10, 512), whole(103, 100, 100, 1024), whole(0, 0, 4, 717)])
-    alike(share, [whole(3, 7), whole(7, 7), whole(0, 1)])
-    random = np.random.default_rng(0)
-    alike(chance, [(jnp.asarray(random.integers(0, 9, 129), jnp.int32),) for _ in range(3)])
+    alike(trusted, [whole(160, 10, 2, 512), whole(700, 10, 10, 1024), whole(0, 0, 4, 717)])
+    alike(quotient, [whole(3, 7), whole(7, 7), whole(1 << 29, 1 << 22)])
     alike(partial(attention, attention_s=5.0), [(jnp.float32(dwell),) for dwell in (0.0, 3.0, 1e9)])
     alike(partial(position_correction, severity=0.5, depth=10), [whole(position) for position in (1, 7, 30)])
 

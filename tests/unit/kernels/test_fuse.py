@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rag_lab.kernels.fuse import convex, min_max
+from rag_lab.kernels.fuse import convex, min_max, mix, reciprocal_rank
+from rag_lab.kernels.rank import ranks
 
 _convex, _min_max = jax.jit(convex), jax.jit(min_max)
 PLACES = 8
@@ -99,6 +100,60 @@ def test_the_best_of_either_ranker_tie_when_both_weigh_the_same() -> None:
         assert float(fused[0]) == float(fused[-1]) == 0.5
 
 
+def test_reciprocal_rank_by_hand() -> None:
+    """α 0.75, k 1: 0.75/2 + 0.25/4, 0.75/3 + 0.25/2 and 0.75/4 + 0.25/3, stretched to [0, 1]; padding is out."""
+    real = jnp.array([True, True, True, False])
+    fused = reciprocal_rank(
+        jnp.array([1, 2, 3, 4]), jnp.array([3, 1, 2, 4]), real, jnp.float32(0.75), jnp.float32(1)
+    )
+    low, high = 0.75 / 4 + 0.25 / 3, 0.75 / 2 + 0.25 / 4
+    np.testing.assert_allclose(fused, [1, (0.75 / 3 + 0.25 / 2 - low) / (high - low), 0, -np.inf], atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores, scores, masks, alphas)
+def test_the_naive_reciprocal_ranks_agree(
+    one: np.ndarray, other: np.ndarray, real: np.ndarray, alpha: float
+) -> None:
+    mask = jnp.array(real)
+    fused = np.asarray(
+        reciprocal_rank(
+            ranks(jnp.array(one), mask), ranks(jnp.array(other), mask), mask, jnp.float32(alpha), jnp.float32(60)
+        )
+    )
+    if real.any():
+        some_ = [list_[real].astype(float) for list_ in (one, other)]
+        expected = reference.act(*some_, None, alpha, True, 0, PLACES, 60)
+        np.testing.assert_allclose(fused[real], expected, atol=1e-3)  # close together before they are stretched
+    assert (fused[~real] == -np.inf).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(scores, masks)
+def test_reciprocal_ranks_keep_the_order_of_a_single_ranker(list_: np.ndarray, real: np.ndarray) -> None:
+    mask = jnp.array(real)
+    rank, other = ranks(jnp.array(list_), mask), ranks(jnp.array(-list_), mask)
+    fused = np.asarray(reciprocal_rank(rank, other, mask, jnp.float32(1), jnp.float32(60)))
+    assert reference.top(fused[real], PLACES) == reference.top(list_[real], PLACES)
+
+
+def test_mix_by_hand() -> None:
+    real = jnp.array([True, True, True, False])
+    mixed = mix(some(0, 1, 0.5, 9), some(0.8, 0.4, 0.6, 99), real, jnp.float32(0.25))
+    np.testing.assert_allclose(mixed, [0.25, 0.75, 0.5, -np.inf], atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(scores, scores, masks)
+def test_the_ends_of_a_mix_are_each_list_alone(fused: np.ndarray, late: np.ndarray, real: np.ndarray) -> None:
+    """At weight 0 the other list may be missing; at weight 1 the first may be −inf where it is padding."""
+    mask, missing = jnp.array(real), jnp.full(PLACES, jnp.nan)
+    first = jnp.where(mask, jnp.array(fused), -jnp.inf)
+    assert mix(first, missing, mask, jnp.float32(0)).tolist() == first.tolist()
+    other = jnp.where(mask, _min_max(jnp.array(late), mask), -jnp.inf)
+    assert mix(first, jnp.array(late), mask, jnp.float32(1)).tolist() == other.tolist()
+
+
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     random = np.random.default_rng(0)
     examples = [
@@ -111,6 +166,14 @@ def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
         for _ in range(4)
     ]
     alike(convex, examples)
+    alike(mix, examples)
+    alike(
+        reciprocal_rank,
+        [
+            (ranks(one, real), ranks(other, real), real, alpha, jnp.float32(60))
+            for one, other, real, alpha in examples
+        ],
+    )
 
 
 def test_shapes_are_checked() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rag_lab.bake import ideal_dcg
-from rag_lab.kernels.rank import Quality, order, quality
+from rag_lab.kernels.rank import Quality, order, quality, ranks
 
 CUT = reference.CUT
 _quality, _order = jax.jit(quality), jax.jit(order, static_argnums=1)
@@ -40,14 +40,15 @@ def test_by_hand() -> None:
     assert float(found.recall) == pytest.approx(2 / 3, rel=1e-6)
     assert float(found.ndcg) == pytest.approx(gain / ideal, rel=1e-6)
     assert float(found.mrr) == 0.5
+    assert int(found.found) == 0b1010  # ranks 2 and 4
 
 
 def test_a_query_without_a_relevant_passage_has_no_metrics() -> None:
-    assert all(math.isnan(float(one)) for one in measured(np.zeros(CUT, np.int32), [0, 0]))
+    assert all(math.isnan(float(one)) for one in measured(np.zeros(CUT, np.int32), [0, 0])[:3])
 
 
 def test_nothing_relevant_found_is_zero() -> None:
-    assert [float(one) for one in measured(np.zeros(CUT, np.int32), [1])] == [0, 0, 0]
+    assert [float(one) for one in measured(np.zeros(CUT, np.int32), [1])] == [0, 0, 0, 0]
 
 
 def test_a_pool_smaller_than_the_cut() -> None:
@@ -63,7 +64,7 @@ def test_the_naive_metrics_agree(example: tuple[np.ndarray, list[int]]) -> None:
     ids = list(range(CUT))
     qrel = dict(enumerate([*ranked.tolist(), *lost]))
     expected = [one(ids, qrel, CUT) for one in (reference.recall_at, reference.ndcg_at, reference.mrr_at)]
-    np.testing.assert_allclose([float(one) for one in measured(ranked, lost)], expected, rtol=1e-5)
+    np.testing.assert_allclose([float(one) for one in measured(ranked, lost)[:3]], expected, rtol=1e-5)
 
 
 def test_trec_eval_agrees() -> None:
@@ -78,7 +79,7 @@ def test_trec_eval_agrees() -> None:
     found = peer.RelevanceEvaluator(qrels, {"recall.10", "ndcg_cut.10", "recip_rank"}).evaluate(run)
     for number, (ranked, lost) in enumerate(examples):
         theirs = [found[f"q{number}"][name] for name in ("recall_10", "ndcg_cut_10", "recip_rank")]
-        np.testing.assert_allclose([float(one) for one in measured(ranked, lost)], theirs, rtol=1e-5)
+        np.testing.assert_allclose([float(one) for one in measured(ranked, lost)[:3]], theirs, rtol=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -88,7 +89,7 @@ def test_bounds_and_the_ideal(example: tuple[np.ndarray, list[int]]) -> None:
     found = measured(ranked, lost)
     judged = sorted([*ranked.tolist(), *lost], reverse=True)
     if any(judged):
-        assert all(0 <= float(one) <= 1 + 1e-6 for one in found)
+        assert all(0 <= float(one) <= 1 + 1e-6 for one in found[:3])
         best = measured(np.array(judged[:CUT]), judged[CUT:])
         assert float(best.ndcg) == pytest.approx(1, abs=1e-6) and float(best.mrr) == 1
 
@@ -116,8 +117,22 @@ def test_order_puts_padding_last_and_takes_no_more_than_there_is() -> None:
     assert order(jnp.array([-jnp.inf, 0.0, -jnp.inf, 0.5]), 10).tolist() == [3, 1, 0, 2]
 
 
+def test_ranks_by_hand() -> None:
+    real = jnp.array([True, False, True, True])
+    assert ranks(jnp.array([0.5, 9.0, 0.7, 0.5]), real).tolist() == [2, 4, 1, 3]
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrays(np.float32, 14, elements=st.integers(0, 4)), arrays(bool, 14))
+def test_the_naive_ranks_agree_and_padding_comes_last(scores: np.ndarray, real: np.ndarray) -> None:
+    found = np.asarray(jax.jit(ranks)(jnp.array(scores), jnp.array(real)))
+    assert found[real].tolist() == reference.places(scores[real]).tolist()
+    assert sorted(found.tolist()) == list(range(1, 15)) and (found[~real] > real.sum()).all()
+
+
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     random = np.random.default_rng(0)
     examples = [(jnp.array(random.integers(0, 3, CUT), jnp.int32), jnp.int32(8), jnp.float32(9)) for _ in range(3)]
     alike(quality, examples)
     alike(lambda scores: order(scores, 4), [(jnp.array(random.random(9), jnp.float32),) for _ in range(3)])
+    alike(ranks, [(jnp.array(random.random(9), jnp.float32), jnp.array(random.random(9) < 0.7)) for _ in range(3)])

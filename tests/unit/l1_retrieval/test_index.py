@@ -8,6 +8,7 @@ from doubles import Bars
 
 from rag_lab import bake
 from rag_lab.l1_retrieval import hybrid
+from rag_lab.l1_retrieval.actions import read
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.types import Collection, Passage, Query
 
@@ -28,15 +29,19 @@ PASSAGES = tuple(Passage(f"p{row}", "", text(), row) for row in range(60))
 QUERIES = tuple(Query(f"q{row}", text(), "a", "test", row) for row in range(7))
 COLLECTION = Collection("a", PASSAGES, QUERIES, {query.id: {"p1": 1} for query in QUERIES}, 60, 7)
 PASSAGE_VECTORS, QUERY_VECTORS = unit(60), unit(7)
-RETRIEVER = hybrid.build(pool=10, k1=1.5, b=0.75)
+RETRIEVER = hybrid.build(
+    pool=10, k1=1.5, b=0.75, feedback=hybrid.Feedback(3, 0.5, 6, 0.5), rank_constant=60, late="none"
+)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
 def test_it_ranks_as_baking_does(alpha: float) -> None:
-    baked = bake.score(COLLECTION, RETRIEVER.candidates(COLLECTION, PASSAGE_VECTORS, QUERY_VECTORS, Bars()))
+    pools = bake.stack({0: RETRIEVER.candidates(COLLECTION, PASSAGE_VECTORS, QUERY_VECTORS, Bars())}, {})
+    actions = read("one", [{"alpha": [alpha]}])
+    baked = bake.score(COLLECTION, pools, np.zeros((7, 0)), actions, 60)
     index = Index(RETRIEVER, COLLECTION, PASSAGE_VECTORS)
     hits = index.search([query.text for query in QUERIES], QUERY_VECTORS, np.full(7, alpha), 10)
-    np.testing.assert_array_equal(hits.passage, bake.rankings(baked, np.full(7, alpha), 10))
+    np.testing.assert_array_equal(hits.passage, bake.rankings(baked, actions, np.zeros(7, int), 10))
     assert (np.diff(hits.score, axis=1) <= 0).all()
 
 

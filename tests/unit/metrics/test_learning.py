@@ -8,9 +8,11 @@ from rag_lab.metrics.learning import (
     SHARE_OF_BEST,
     by_domain,
     cumulative_regret,
+    cumulative_regret_of,
     full_information,
     mean_rewards,
     share_converged,
+    steps_by_value,
     steps_to_converge,
 )
 
@@ -22,9 +24,9 @@ SEEN[0, 0], SEEN[1, 1] = MEANS  # every query is seen in its own domain's contex
 
 
 def greedy(first: list[int], second: list[int]) -> np.ndarray:
-    """[1, steps, contexts] One seed's greedy actions after each step, the domains taking turns."""
-    out = np.zeros((1, 2 * len(first), CONTEXTS), np.int8)
-    out[0, :, 0], out[0, :, 1] = np.repeat(first, 2), np.repeat(second, 2)
+    """[1, rounds, contexts] One seed's greedy actions after each round, in which either domain has its turn."""
+    out = np.zeros((1, len(first), CONTEXTS), np.int8)
+    out[0, :, 0], out[0, :, 1] = first, second
     return out
 
 
@@ -82,13 +84,20 @@ def test_exactly_99_percent_is_near() -> None:
     assert steps_to_converge(actions, means).tolist() == [[1]]
 
 
-def test_a_domain_is_judged_after_its_own_steps() -> None:
-    """What the second domain's step changes counts for it at once, for the first from its next step on."""
-    after = greedy([2] * 4, [0] * 4)
-    after[0, 2, 1] = 2  # between the domains' second steps the second domain's greedy action is bad
-    assert steps_to_converge(after, SEEN).tolist() == [[1, 1]]
-    after[0, 3, 1] = 2  # and right after its own
-    assert steps_to_converge(after, SEEN).tolist() == [[1, 3]]
+def test_batches_of_several_queries_count_as_many() -> None:
+    """Away after the first of three batches of five queries: near from the sixth query on."""
+    assert steps_to_converge(greedy([0, 2, 2], [0] * 3), SEEN, 5).tolist() == [[6, 1]]
+
+
+def test_convergence_by_what_greedy_choices_are_worth() -> None:
+    value = np.array([[[0.8, 0.7], [0.9, 0.5], [0.895, 0.7]]])
+    assert steps_by_value(value, np.array([0.9, 0.7]), 20).tolist() == [[21, 41]]
+
+
+def test_regret_of_what_was_earned_by_hand() -> None:
+    """0.9 and 0.7 could be had on average; what was earned may be more."""
+    found = cumulative_regret_of(np.array([[1.0, 0.5, 0.4, 0.7]]), MEANS)
+    np.testing.assert_allclose(found, [[[-0.1, 0.4], [0.2, 0.2]]], atol=1e-12)
 
 
 def test_a_domain_mistaken_for_another_needs_both_contexts() -> None:
@@ -108,10 +117,10 @@ def test_full_information_by_hand() -> None:
     """After each query, the action with the best mean over all queries so far; ties to the first."""
     rewards = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.5], [0.0, 0.0, 1.0]])
     stream = np.array([[0, 3, 1, 3, 2, 3]])
-    found = full_information(rewards, stream, 2, CONTEXTS)
-    assert found.shape == (1, 6, CONTEXTS)
-    assert found[0, ::2, 0].tolist() == [1, 0, 0]  # (0,1,0), (1,1,0)/2, (2,1,.5)/3
-    assert found[0, 1::2, 1].tolist() == [2, 2, 2]
+    found = full_information(rewards, stream, 2)
+    assert found.shape == (1, 3, CONTEXTS)
+    assert found[0, :, 0].tolist() == [1, 0, 0]  # (0,1,0), (1,1,0)/2, (2,1,.5)/3
+    assert found[0, :, 1].tolist() == [2, 2, 2]
 
 
 def test_full_information_agrees_with_a_plain_loop_and_converges() -> None:
@@ -119,12 +128,12 @@ def test_full_information_agrees_with_a_plain_loop_and_converges() -> None:
     domain = np.repeat([0, 1], 50)
     rewards = (random.random((100, 3)) < MEANS[domain]).astype(float)
     stream = replay.streams(0, 20, domain, 30)
-    found = full_information(rewards, stream, 2, CONTEXTS)
+    found = full_information(rewards, stream, 2)
     for seed in (0, 7):
         for one in range(2):
             own = stream[seed, one::2]
             for step in (0, 3, 29):
                 means = rewards[own[: step + 1]].mean(axis=0)
-                assert found[seed, 2 * step + one, one] == means.argmax()
+                assert found[seed, step, one] == means.argmax()
     steps = steps_to_converge(found, mean_rewards(rewards, domain, domain, CONTEXTS))
     assert steps.shape == (20, 2) and (steps <= 31).all() and (steps < 31).mean() > 0.5

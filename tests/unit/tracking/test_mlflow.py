@@ -194,3 +194,11 @@ def test_a_deleted_experiment_is_named(recorded: str, run_folder: Path) -> None:
     client().delete_experiment(found.experiment_id)
     with pytest.raises(ConfigError, match=f"experiments restore --experiment-id {found.experiment_id}`"):
         new_tracker().start(new_run(experiment="unwanted"))
+
+
+def test_tags_can_be_set_on_the_run_itself(place: Path, run_folder: Path) -> None:
+    tracker = new_tracker()
+    run_id = tracker.start(new_run())
+    tracker.tag({"target.w1.e2e_p95": "met: p95 of 600 answers"})
+    tracker.finish({}, run_folder, "finished")
+    assert client().get_run(run_id).data.tags["target.w1.e2e_p95"] == "met: p95 of 600 answers"
