@@ -1,4 +1,4 @@
-"""A quick encoder for tests: a text is the bag of its content words, hashed into a few dimensions, at unit length."""
+"""A quick encoder for tests: the bag of a text's content words, hashed into a few dimensions, at unit length."""
 
 from __future__ import annotations
 

@@ -98,8 +98,7 @@ def score(
     """
     places = {passage.id: place for place, passage in enumerate(collection.passages)}
     cases = [
-        _Case(_asked(collection, places, query), tuple(shown))
-        for query, shown in zip(queries, evidence, strict=True)
+        _Case(_asked(collection, places, query), tuple(shown)) for query, shown in zip(queries, evidence, strict=True)
     ]
     blocks = []
     with progress(f"answer {collection.domain}", len(cases), "queries") as bar:

@@ -56,9 +56,7 @@ def score_tiers(
         )
     columns = {tier: [place for place, action in enumerate(actions) if action.tier == tier] for tier in desks}
     parts = {
-        tier: score(
-            collection, queries, [[row[at] for at in its] for row in evidence], desks[tier], folder, progress
-        )
+        tier: score(collection, queries, [[row[at] for at in its] for row in evidence], desks[tier], folder, progress)
         for tier, its in columns.items()
         if its
     }

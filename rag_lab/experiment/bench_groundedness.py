@@ -136,7 +136,7 @@ class _Claims:
         return heads.rarely_fooled(head, self.signs[self.of("near", train)], fooled)
 
     def measure(self, head: Head, draws: Draws) -> dict[str, Any]:
-        """Areas, of whole answers and of claims, and shares of claims that are taken for supported; test queries."""
+        """Of test queries: areas, of whole answers and of claims; shares of claims taken for supported."""
         likely = probabilities(head, self.signs)
         areas, shares = [], []
         for name, among in _by_domain(self.domains, self.domain, self.test):
@@ -195,9 +195,7 @@ class _Silences:
         """How right and how complete refusals are beside the most passages; test queries."""
         likely = probabilities(head, self.signs)
         refused, rows = likely < head.threshold, []
-        for name, among in _by_domain(
-            self.domains, self.domain, self.test & (self.passages == self.passages.max())
-        ):
+        for name, among in _by_domain(self.domains, self.domain, self.test & (self.passages == self.passages.max())):
             silent = refused & among
             scores: Mapping[str, Interval | None] = {
                 "area": area(

@@ -41,9 +41,7 @@ class Grounds(NamedTuple):
         return (self.kind == KINDS.index(kind)) & chosen[self.query]
 
 
-def collect(
-    collection: Collection, shelf: Shelf, passages: int, most: int, random: np.random.Generator
-) -> Grounds:
+def collect(collection: Collection, shelf: Shelf, passages: int, most: int, random: np.random.Generator) -> Grounds:
     """The grounds of a domain: at most `most` questions, drawn at random, each with at most `passages` of
     evidence, the best judged ones.
     """

@@ -40,9 +40,7 @@ class Cases(NamedTuple):
 def collect(lab: Lab, collection: Collection, shelf: Shelf, passages: Sequence[int]) -> Cases:
     """Every judged or unanswerable question of a domain, beside its best so many passages."""
     grades = collection.qrels
-    judged = [
-        query for query in collection.queries if any(grade > 0 for grade in grades.get(query.id, {}).values())
-    ]
+    judged = [query for query in collection.queries if any(grade > 0 for grade in grades.get(query.id, {}).values())]
     queries = (*judged, *collection.unanswerable)
     ranked = _ranked(lab, replace(collection, queries=queries), max(passages))
     shown = sorted(set(ranked[ranked >= 0].tolist()))

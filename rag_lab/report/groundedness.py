@@ -31,12 +31,12 @@ def markdown(document: Document) -> str:
     lines = [
         f"# How far the check of support can be trusted: {data['name']}",
         "",
-        f"Measured {document['started_at'][:10]}, code {str(document['git']['sha'])[:12]}{clean}, data fingerprint "
+        f"Measured {document['started_at'][:10]}, code {str(document['git']['sha'])[:12]}{clean}, data "
         f"{data['fingerprint'][:12]}, seed {document['seed']}. Test queries; 95% intervals over their clusters.",
         "",
         "## Reference answers with their own evidence, against …",
         "",
-        "Area under the ROC curve, of whole answers: 1 where the check always tells them apart, 0.5 where it cannot.",
+        "Area under the ROC curve, of whole answers: 1 where the check always tells them apart, 0.5 where never.",
         "",
         *_table("against", domains, {kind: KINDS[kind] for kind in KINDS if kind != "right"}, _areas(document)),
         "",
@@ -59,10 +59,11 @@ def sentences(document: Document) -> list[str]:
         f"Area under the ROC curve, right evidence against {KINDS[kind]}: {_cell(areas.get(('all', kind)))}."
         for kind in ("wrong", "near", "swapped", "negated")
     ]
+    right, heard = (_cell(scores.get(("all", name))) for name in ("evidence_precision", "unanswerable_recall"))
     return [
         *told,
-        f"Of the refusals {_cell(scores.get(('all', 'evidence_precision')))} were beside evidence without a relevant "
-        f"passage; of the questions without an answer {_cell(scores.get(('all', 'unanswerable_recall')))} were refused.",
+        f"Share of refusals whose evidence holds no relevant passage: {right}.",
+        f"Share of questions without an answer that are refused: {heard}.",
     ]
 
 

@@ -57,8 +57,7 @@ def setting() -> Setting:
     baked = bake.score(collection, retriever.candidates(collection, vectors, queries, Bars()))
     ranked = bake.rankings(baked, np.full(len(collection.queries), 0.5), max(SHOWN))
     evidence = [
-        [tuple(collection.passages[place] for place in row[:count] if place >= 0) for count in SHOWN]
-        for row in ranked
+        [tuple(collection.passages[place] for place in row[:count] if place >= 0) for count in SHOWN] for row in ranked
     ]
     quality = wiring.build(node("quality", "frozen"), "quality")
     return Setting(collection, open_shelf(encoder, Bars()), quality, vectors, evidence)
@@ -67,9 +66,7 @@ def setting() -> Setting:
 def scored(setting: Setting, generator: str, folder: Path) -> answer_bake.Scored:
     built = wiring.build(node("generator", generator), "generator").open(Tools(setting.shelf, Bars()))
     desk = answer_bake.Desk(built, setting.quality, setting.shelf, generator, setting.vectors)
-    return answer_bake.score(
-        setting.collection, setting.collection.queries, setting.evidence, desk, folder, Bars()
-    )
+    return answer_bake.score(setting.collection, setting.collection.queries, setting.evidence, desk, folder, Bars())
 
 
 def test_answers_are_grounded_cited_and_cover_more_than_the_lead(setting: Setting, tmp_path: Path) -> None:

@@ -85,9 +85,7 @@ def test_every_cell_is_what_it_is_alone(corpus: Collection, order_matters: bool,
             answer = Counting(order_matters).answer(query.text, passages)
             grades = metrics.grade(QUALITY, bags.shelf(), [asked], [answer])
             for name, alone in zip(Grades._fields, grades, strict=True):
-                np.testing.assert_equal(
-                    getattr(found, name)[row, column], alone[0], err_msg=f"{name} {row} {column}"
-                )
+                np.testing.assert_equal(getattr(found, name)[row, column], alone[0], err_msg=f"{name} {row} {column}")
             usage = answer.usage
             taken = [np.nan] * 3 if usage is None else [usage.tokens_in, usage.tokens_out, usage.calls]
             cells = [getattr(found, name)[row, column] for name in ("tokens_in", "tokens_out", "calls")]
@@ -113,9 +111,7 @@ def test_diversity_by_hand(corpus: Collection, tmp_path: Path) -> None:
     assert found.said[1] == pytest.approx(2 / 3)  # two sentences, then one of them again, then silence
 
 
-def test_what_was_finished_is_read_back(
-    corpus: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_finished_is_read_back(corpus: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_bake, "BLOCK", 2)
     queries, evidence = shown(corpus)
     first = answer_bake.score(corpus, queries[:2], evidence[:2], desk(Counting(True)), tmp_path, Bars())

@@ -30,9 +30,7 @@ TEXTS = [
     "Rivers carry silt.",
 ]
 CORPUS = collection(TEXTS, ["What stores memories?", "Is interest taxed?"], [{0: 1, 1: 1}, {2: 1}])
-QUERIES = [
-    one._replace(answer=answer) for one, answer in zip(CORPUS.queries, ["Deep sleep", "It is"], strict=True)
-]
+QUERIES = [one._replace(answer=answer) for one, answer in zip(CORPUS.queries, ["Deep sleep", "It is"], strict=True)]
 VECTORS = bags.encode(TEXTS)
 CANDIDATES = np.array([[0, 1, 2, 3], [2, 3, -1, -1]])
 SCORES = np.array([[1.0, 0.9, 0.2, 0.1], [1.0, 0.5, 0, 0]], np.float32)

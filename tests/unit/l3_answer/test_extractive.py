@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from rag_lab import wiring
 from rag_lab.encoder import sentences
-from rag_lab.l3_answer import prompt
+from rag_lab.kernels.support import Head
+from rag_lab.l3_answer import pool, prompt
 from rag_lab.l3_answer.generator import Tools
 from rag_lab.types import Answer, Passage, Sentence
 
@@ -34,7 +35,8 @@ ALWAYS = {
 }
 COVERED = ALWAYS | {"cosine": 0.0, "covered": 20.0, "bias": -11.0, "threshold": 0.5}  # above 0.55 of the words
 PLAIN = {
-    "sentences": 2, "max_tokens": 100, "competing": 32, "lexical": 0.3, "balance": 0.8, "floor": 0.3, "refusal": ALWAYS,
+    "sentences": 2, "max_tokens": 100, "competing": 32, "lexical": 0.3, "balance": 0.8, "floor": 0.3,
+    "refusal": ALWAYS,
 }  # fmt: skip
 SLEEP = Passage("sleep", "Sleep", "Deep sleep stores memories. Naps rest the heart.", 0)
 BONDS = Passage("bonds", "", "Bonds pay interest. Deep pockets help. Interest on bonds is taxed.", 1)
@@ -159,13 +161,9 @@ def test_the_first_sentence_is_the_most_relevant_by_a_plain_loop(held: list[str]
 
 
 def test_one_program_serves_all_settings_and_sets_of_one_size() -> None:
-    from rag_lab.l3_answer import pool
-
     generator().answer("What stores memories?", [SLEEP])
     before = pool._run._cache_size()
-    generator(lexical=0.9, balance=0.1, floor=0.0, max_tokens=7, refusal=COVERED).answer(
-        "Why bonds?", [BONDS, TWIN]
-    )
+    generator(lexical=0.9, balance=0.1, floor=0.0, max_tokens=7, refusal=COVERED).answer("Why bonds?", [BONDS, TWIN])
     assert pool._run._cache_size() == before
 
 

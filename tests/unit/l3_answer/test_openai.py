@@ -20,7 +20,7 @@ from rag_lab.encoder.shelf import Shelf
 from rag_lab.errors import ConfigError
 from rag_lab.l3_answer import prompt
 from rag_lab.l3_answer.generator import Tools
-from rag_lab.types import Passage, Usage
+from rag_lab.types import Passage, Sentence, Usage
 
 ROOT = Path(__file__).resolve().parents[3]
 NODE = yaml.safe_load((ROOT / "conf" / "generator" / "openai.yaml").read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ def generator(url: str, model: str, **changes: Any) -> Any:
 def test_an_answer_with_its_citations_usage_and_price(url: str) -> None:
     one = generator(url, "answers")
     found = one.answer("One answer?", EVIDENCE)
-    assert [(each.text, each.citations) for each in found.sentences][0] == ("Try 1 of this one.", ("a",))
+    assert found.sentences[0] == Sentence("Try 1 of this one.", ("a",))
     assert found.usage == Usage(1, 123, 17, True) and not found.refused
     assert one.meter.taken.calls == one.meter.taken.answers == 1
     assert one.meter.taken.usd == pytest.approx((123 * 0.15 + 17 * 0.60) / 1e6)
@@ -109,9 +109,7 @@ def test_the_key_comes_from_the_environment(url: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MY_KEY", "sesame")
     assert generator(url, "keyed", key_variable="MY_KEY").answer("Keyed?", EVIDENCE).text
     monkeypatch.setenv("MY_KEY", "wrong")
-    with pytest.raises(
-        ConfigError, match=r"refuses the key.*see to MY_KEY in the environment \(given\)"
-    ) as caught:
+    with pytest.raises(ConfigError, match=r"refuses the key.*see to MY_KEY in the environment \(given\)") as caught:
         generator(url, "keyed", key_variable="MY_KEY").answer("Keyed again?", EVIDENCE)
     assert "wrong" not in str(caught.value)
     with pytest.raises(ConfigError, match=r"OPENAI_API_KEY in the environment \(not set\)"):
@@ -126,18 +124,14 @@ def test_the_key_comes_from_the_environment(url: str, monkeypatch: pytest.Monkey
         ("busy-9", {"retries": 1}, r"says 429: .*slow down.*, after 1 retries; see to generator\.model, or wait"),
     ],
 )
-def test_what_fails_to_the_end_is_told_in_one_line(
-    url: str, model: str, changes: dict[str, Any], message: str
-) -> None:
+def test_what_fails_to_the_end_is_told_in_one_line(url: str, model: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         generator(url, model, **({"retries": 0} | changes)).answer(f"{model} fails?", EVIDENCE)
     assert "\n" not in str(caught.value) and url in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(
-        ConfigError, match=r"http://127\.0\.0\.1:9/v1 cannot be reached .*see to generator\.base_url"
-    ):
+    with pytest.raises(ConfigError, match=r"http://127\.0\.0\.1:9/v1 cannot be reached .*see to generator\.base_url"):
         generator("http://127.0.0.1:9/v1", "answers", retries=0).answer("Why?", EVIDENCE)
 
 

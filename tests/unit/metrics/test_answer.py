@@ -19,9 +19,7 @@ from rag_lab.metrics import answer as metrics
 from rag_lab.metrics.answer import Asked, Grades, Quality, Weights, coverage, diversity, grade, means
 from rag_lab.types import Answer, Passage, Sentence
 
-HEAD = Head(
-    cosine=0.0, covered=10.0, together=0.0, named=0.0, agrees=0.0, bias=-6.5, threshold=0.5
-)  # covered ≥ 0.65
+HEAD = Head(cosine=0.0, covered=10.0, together=0.0, named=0.0, agrees=0.0, bias=-6.5, threshold=0.5)  # covered ≥ 0.65
 QUALITY = Quality(Weights(0.5, 0.3, 0.2), HEAD)
 SLEEP = Passage("sleep", "", "Deep sleep helps the brain store memories. Naps rest the tired heart.", 0)
 BONDS = Passage("bonds", "", "Government bonds pay interest twice every year.", 1)
