@@ -15,13 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from rag_lab import bake
 from rag_lab.encoder.shelf import Shelf
 from rag_lab.experiment.lab import Lab
+from rag_lab.l1_retrieval.index import Index
 from rag_lab.metrics import support
 from rag_lab.types import Collection, Query
 
 BALANCED = 0.5  # the lexical weight α that evidence is retrieved with
+BLOCK_QUERIES = 128  # searched at once: bounds memory at block × passages × 8 bytes
 
 
 class Cases(NamedTuple):
@@ -65,6 +66,11 @@ def collect(lab: Lab, collection: Collection, shelf: Shelf, passages: Sequence[i
 
 
 def _ranked(lab: Lab, collection: Collection, depth: int) -> Int[np.ndarray, "Q depth"]:
-    vectors = lab.encoder.passages(collection, lab.progress), lab.encoder.queries(collection, lab.progress)
-    baked = bake.score(collection, lab.retriever.candidates(collection, *vectors, lab.progress))
-    return bake.rankings(baked, np.full(len(collection.queries), BALANCED), depth)
+    """Places of each query's best passages, best first, -1 past the last."""
+    index = Index(lab.retriever, collection, lab.encoder.passages(collection, lab.progress))
+    vectors, found = lab.encoder.queries(collection, lab.progress), []
+    for start in range(0, len(vectors), BLOCK_QUERIES):
+        part = slice(start, start + BLOCK_QUERIES)
+        texts = [query.text for query in collection.queries[part]]
+        found.append(index.search(texts, vectors[part], np.full(len(texts), BALANCED), depth).passage)
+    return np.concatenate(found)

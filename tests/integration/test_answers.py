@@ -15,11 +15,12 @@ import pytest
 import yaml
 from doubles import Bars
 
-from rag_lab import answer_bake, bake, wiring
+from rag_lab import answer_bake, wiring
 from rag_lab.encoder.reading import BATCH_TOKENS, MAX_TOKENS, open_shelf
 from rag_lab.encoder.shelf import Shelf
 from rag_lab.experiment import grounds
 from rag_lab.experiment.grounds import KINDS
+from rag_lab.l1_retrieval.index import Index
 from rag_lab.l3_answer.generator import Tools
 from rag_lab.metrics.answer import Quality, means
 from rag_lab.metrics.clustered import Draws, area
@@ -54,8 +55,8 @@ def setting() -> Setting:
     encoder = wiring.build(node("encoder", "minilm"), "encoder")
     retriever = wiring.build(node("retriever", "hybrid"), "retriever")
     vectors, queries = encoder.passages(collection, Bars()), encoder.queries(collection, Bars())
-    baked = bake.score(collection, retriever.candidates(collection, vectors, queries, Bars()))
-    ranked = bake.rankings(baked, np.full(len(collection.queries), 0.5), max(SHOWN))
+    texts = [query.text for query in collection.queries]
+    ranked = Index(retriever, collection, vectors).search(texts, queries, np.full(len(texts), 0.5), max(SHOWN)).passage
     evidence = [
         [tuple(collection.passages[place] for place in row[:count] if place >= 0) for count in SHOWN] for row in ranked
     ]

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from rag_lab import wiring
 from rag_lab.encoder import sentences
-from rag_lab.kernels.support import Head
 from rag_lab.l3_answer import pool, prompt
 from rag_lab.l3_answer.generator import Tools
 from rag_lab.types import Answer, Passage, Sentence
@@ -66,13 +65,9 @@ def test_every_passage_that_holds_a_sentence_is_cited() -> None:
 
 def test_what_says_the_same_again_is_left_out() -> None:
     evidence = [Passage("a", "", "Bonds pay interest yearly. Bonds pay yearly interest. Bonds are taxed.", 0)]
-    question = "Do bonds pay interest yearly?"
-    assert texts(generator(balance=1.0).answer(question, evidence)) == [
-        "Bonds pay interest yearly.", "Bonds pay yearly interest.",
-    ]  # fmt: skip
-    assert texts(generator(balance=0.5).answer(question, evidence)) == [
-        "Bonds pay interest yearly.", "Bonds are taxed.",
-    ]  # fmt: skip
+    question, first = "Do bonds pay interest yearly?", "Bonds pay interest yearly."
+    assert texts(generator(balance=1.0).answer(question, evidence)) == [first, "Bonds pay yearly interest."]
+    assert texts(generator(balance=0.3).answer(question, evidence)) == [first, "Bonds are taxed."]
 
 
 def test_the_budget_of_tokens_is_kept() -> None:
