@@ -33,9 +33,7 @@ class Preference(NamedTuple):
         """The weights, which sum to 1; ConfigError where all are 0."""
         total = sum(self)
         if not total > 0:
-            raise ConfigError(
-                "router.preference: all weights are 0; give one of cost, quality, diversity a weight"
-            )
+            raise ConfigError("router.preference: all weights are 0; give one of cost, quality, diversity a weight")
         return jnp.array(self, jnp.float32) / total
 
 

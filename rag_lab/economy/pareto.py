@@ -109,9 +109,7 @@ def build(
         gated = state.gate
         if gated is not None and quality_gate is not None:
             beliefs = predict(state.estimates, asked.context, asked.features)
-            instead = nearest(
-                beliefs.cautious(caution), permitted(state) & state.base, wanted(state), bounds, measure
-            )
+            instead = nearest(beliefs.cautious(caution), permitted(state) & state.base, wanted(state), bounds, measure)
             gated = gate.judge(
                 gated,
                 action,

@@ -23,9 +23,7 @@ def build(*, share: Annotated[float, Field(ge=0, le=1)]) -> Router:
 
     def init(setting: Setting) -> Int[Array, " 2"]:
         everything = np.ones(len(setting.actions), bool)
-        return jnp.array(
-            [singles.best(setting, among) for among in (singles.base(setting), everything)], jnp.int32
-        )
+        return jnp.array([singles.best(setting, among) for among in (singles.base(setting), everything)], jnp.int32)
 
     def choose(key: Array, state: Int[Array, " 2"], asked: Asked) -> Int[Array, ""]:
         return state[jax.random.bernoulli(key, share).astype(jnp.int32)]

@@ -26,6 +26,4 @@ def base(setting: Setting) -> Bool[np.ndarray, " A"]:
 def best(setting: Setting, among: Bool[np.ndarray, " A"]) -> int:
     """The action with the highest mean quality among some; of equals the cheapest."""
     quality, cost = means(setting.train.quality, setting), means(setting.train.cost_usd, setting)
-    return min(
-        np.flatnonzero(among).tolist(), key=lambda action: (-round(float(quality[action]), 9), cost[action])
-    )
+    return min(np.flatnonzero(among).tolist(), key=lambda action: (-round(float(quality[action]), 9), cost[action]))

@@ -26,7 +26,7 @@ from rag_lab.assets import atomic
 from rag_lab.encoder.reading import open_shelf
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import grounds, refusals, summary
-from rag_lab.experiment.grounds import KINDS, Grounds
+from rag_lab.experiment.grounds import BESIDE, KINDS, TRUE, Grounds
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.refusals import Cases
 from rag_lab.experiment.summary import Findings
@@ -42,7 +42,6 @@ from rag_lab.types import Query
 REPORTS = Path("reports/groundedness")
 ALL = "all"
 FEWEST = 30  # train examples of a kind, below which nothing is calibrated on them
-FALSE = KINDS[1:]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -128,11 +127,12 @@ class _Claims:
         return (self.kind == KINDS.index(kind)) & among
 
     def calibrate(self, fooled: float) -> Head | None:
-        """The head that tells right claims from all others in train, fooled by so few of those that are near."""
+        """The head that tells true claims from false ones in train, fooled by so few of those that are near."""
         train = ~self.test
         if min(self.of(kind, train).sum() for kind in ("right", "near")) < FEWEST:
             return None
-        head = heads.fit(self.signs[train], self.of("right", train)[train])
+        true = np.isin(self.kind, [KINDS.index(kind) for kind in TRUE])
+        head = heads.fit(self.signs[train], true[train])
         return heads.rarely_fooled(head, self.signs[self.of("near", train)], fooled)
 
     def measure(self, head: Head, draws: Draws) -> dict[str, Any]:
@@ -141,8 +141,9 @@ class _Claims:
         areas, shares = [], []
         for name, among in _by_domain(self.domains, self.domain, self.test):
             for level, pick in (("answer", self._answers), ("claim", self._each)):
-                true, true_cluster = pick(likely, self.of("right", among))
-                for kind in FALSE:
+                for kind, counterpart in BESIDE.items():
+                    same = np.isin(self.query, self.query[self.of(kind, among)])  # answers that were changed so
+                    true, true_cluster = pick(likely, self.of(counterpart, among & same))
                     false, false_cluster = pick(likely, self.of(kind, among))
                     found = area(true, false, true_cluster, false_cluster, draws)
                     areas.append(_row(found, domain=name, level=level, kind=kind, false=len(false)))

@@ -96,9 +96,7 @@ def setting(lab: Lab) -> Setting:
     """What policies are started with. ConfigError from a policy that has to be tuned."""
 
     def untuned(per_domain: bool, budget: Budget) -> Int[np.ndarray, " C"]:
-        raise ConfigError(
-            "policy: a tuned policy needs a study; tune by +experiment=week2, then policy=recommended"
-        )
+        raise ConfigError("policy: a tuned policy needs a study; tune by +experiment=week2, then policy=recommended")
 
     return lab.setting(ACTIONS, untuned, lab.no_judged(ACTIONS))
 

@@ -57,9 +57,7 @@ def alpha_dcg(topics: Bool[Array, "K T"], alpha: Float[Array, ""]) -> Float[Arra
     return (gain / jnp.log2(jnp.arange(topics.shape[0]) + 2.0)).sum()
 
 
-def alpha_ndcg(
-    ranked: Bool[Array, "K T"], judged: Bool[Array, "P T"], alpha: Float[Array, ""]
-) -> Float[Array, ""]:
+def alpha_ndcg(ranked: Bool[Array, "K T"], judged: Bool[Array, "P T"], alpha: Float[Array, ""]) -> Float[Array, ""]:
     """α-DCG of the list as a share of the ideal list's; NaN where no candidate covers any topic.
 
     judged: the topics of every passage there is. The ideal list takes the largest gain at every place, ties to

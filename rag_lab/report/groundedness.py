@@ -13,6 +13,15 @@ KINDS = {
     "near": "the most similar other question's",
     "swapped": "a name or number exchanged",
     "negated": "said the other way round",
+    "quoted": "a sentence of the evidence itself",
+    "misquoted": "… with a name or number exchanged",
+}
+AGAINST = {
+    "wrong": "the answer with another question's evidence",
+    "near": "the answer with that of the most similar other question",
+    "swapped": "the answer with a name or number exchanged",
+    "negated": "the answer said the other way round",
+    "misquoted": "for a sentence of the evidence: itself with a name or number exchanged",
 }
 SCORES = {
     "area": "area between evidence with and without a relevant passage",
@@ -38,7 +47,7 @@ def markdown(document: Document) -> str:
         "",
         "Area under the ROC curve, of whole answers: 1 where the check always tells them apart, 0.5 where never.",
         "",
-        *_table("against", domains, {kind: KINDS[kind] for kind in KINDS if kind != "right"}, _areas(document)),
+        *_table("against", domains, AGAINST, _areas(document)),
         "",
         "## Claims taken for supported",
         "",
@@ -56,8 +65,7 @@ def sentences(document: Document) -> list[str]:
     """What matters most, a sentence each."""
     areas, scores = _areas(document), _by(document["refusal"]["scores"], "score")
     told = [
-        f"Area under the ROC curve, right evidence against {KINDS[kind]}: {_cell(areas.get(('all', kind)))}."
-        for kind in ("wrong", "near", "swapped", "negated")
+        f"Area under the ROC curve against {what}: {_cell(areas.get(('all', kind)))}." for kind, what in AGAINST.items()
     ]
     right, heard = (_cell(scores.get(("all", name))) for name in ("evidence_precision", "unanswerable_recall"))
     return [

@@ -5,30 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag_lab.experiment.corruptions import names, negated, numbers, swapped
+from rag_lab.experiment.corruptions import negated, offers, swapped
 
 OTHERS = ["It opened in Lima in 1901.", "Later, Marie Curie won it."]
 
 
 def test_names_and_numbers_are_found() -> None:
     text = "In 1943, the Little Prince of Antoine de Saint-Exupéry sold 1,200.5 copies in New York."
-    assert numbers(text) == ["1943", "1,200.5"]
-    assert names(text) == ["Little Prince", "Antoine", "Saint-Exupéry", "New York"]
-    assert names("Paris sleeps. Rome wakes.") == []  # each opens its sentence
+    assert offers([text]) == (("Antoine", "Little Prince", "New York", "Saint-Exupéry"), ("1,200.5", "1943"))
+    assert offers(["Paris sleeps. Rome wakes."]).names == ()  # each opens its sentence
+    assert offers([]) == ((), ())
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_one_name_or_number_becomes_another_of_its_kind(seed: int) -> None:
     text = "The bridge in Ghana opened in 1957."
-    found = swapped(text, [text, *OTHERS], np.random.default_rng(seed))
+    found = swapped(text, offers([text, *OTHERS]), np.random.default_rng(seed))
     by_name = {f"The bridge in {name} opened in 1957." for name in ("Lima", "Marie Curie")}
     assert found in by_name | {"The bridge in Ghana opened in 1901."}
 
 
 def test_what_has_nothing_to_exchange_is_left_out() -> None:
     random = np.random.default_rng(0)
-    assert swapped("sleep helps.", OTHERS, random) is None
-    assert swapped("It opened in 1957.", ["It opened in 1957.", "Sleep helps."], random) is None
+    assert swapped("sleep helps.", offers(OTHERS), random) is None
+    assert swapped("It opened in 1957.", offers(["It opened in 1957.", "Sleep helps."]), random) is None
 
 
 @pytest.mark.parametrize(
