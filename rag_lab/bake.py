@@ -70,9 +70,7 @@ class Baked(NamedTuple):
 
 def stack(pools: Mapping[int, Pool], late: Mapping[int, Float[np.ndarray, "Q P"]]) -> Pools:
     """Pools by the number of their expansion, in ascending order, with late interaction where there is any."""
-    passage, lexical, dense, real = (
-        np.stack([*map(np.asarray, each)]) for each in zip(*pools.values(), strict=True)
-    )
+    passage, lexical, dense, real = (np.stack([*map(np.asarray, each)]) for each in zip(*pools.values(), strict=True))
     missing = np.full(passage.shape[1:], np.nan, np.float32)
     scored = np.stack([late.get(number, missing) for number in pools])
     return Pools(np.array([*pools], np.int32), passage, lexical, dense, scored, real)
@@ -188,9 +186,7 @@ def _ranked(
     return jax.vmap(one, in_axes=(0, 0, 1))(at, action, pools)
 
 
-def rankings(
-    baked: Baked, actions: ActionSet, chosen: Int[np.ndarray, " Q"], depth: int
-) -> Int[np.ndarray, "Q K"]:
+def rankings(baked: Baked, actions: ActionSet, chosen: Int[np.ndarray, " Q"], depth: int) -> Int[np.ndarray, "Q K"]:
     """Corpus positions of each query's best passages by its own action, best first; -1 where there are no more.
 
     chosen: the number of each query's action. K = min(depth, places of a pool).

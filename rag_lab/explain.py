@@ -25,9 +25,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return "null is no variant; choose one of the group's variants, as in filter=none"
     if isinstance(error, OSError) and error.filename is not None:
-        return (
-            f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; free the place, or start elsewhere"
-        )
+        return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}; free the place, or start elsewhere"
     if "Ambiguous value" in str(error):
         key = re.search(r"for argument '([^'=]+)=", str(error))
         return f"{key[1] if key else 'a value'}: given several values; to run each of them add --multirun"

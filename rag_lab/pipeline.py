@@ -113,9 +113,7 @@ class Pipeline:
         )
         return [
             Reply(query, answer, tuple(one.id for one in evidence), int(where), int(action), trace)
-            for query, answer, evidence, where, action in zip(
-                queries, answers, passages, domain, actions, strict=True
-            )
+            for query, answer, evidence, where, action in zip(queries, answers, passages, domain, actions, strict=True)
         ]
 
     def learn(self, replies: Sequence[Reply], heard: Heard, now_s: float) -> list[Reply]:

@@ -38,9 +38,7 @@ def build(node: Mapping[str, Any], where: str) -> Any:
 
     function = target(node, where)
     hints = get_type_hints(function, include_extras=True)
-    allowed = [
-        name for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY
-    ]
+    allowed = [name for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY]
     given = {str(key): value for key, value in node.items() if key != TARGET}
     for key in given:
         if key not in allowed:

@@ -58,7 +58,5 @@ def _unpack_answer(body: bytes) -> Answer:
 EMBEDDING: Form[Float[np.ndarray, " D"]] = Form(
     b"v", lambda vector: np.asarray(vector, "<f4").tobytes(), _unpack_vector, lambda vector: False, vector=True
 )
-EVIDENCE: Form[Evidence] = Form(
-    b"e", _pack_evidence, _unpack_evidence, lambda found: not (found.passage >= 0).any()
-)
+EVIDENCE: Form[Evidence] = Form(b"e", _pack_evidence, _unpack_evidence, lambda found: not (found.passage >= 0).any())
 EXPLANATION: Form[Answer] = Form(b"a", _pack_answer, _unpack_answer, lambda answer: not answer.text)

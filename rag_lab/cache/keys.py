@@ -24,9 +24,7 @@ from typing import Any, NamedTuple
 
 QUESTION_BYTES = 16  # 128 bits: a collision among a billion questions has probability 10⁻²¹
 SCOPE_BYTES = 8
-KEPT = (
-    1 << 14
-)  # keys that are kept at hand, those asked last: for a batch, hashing costs half of what reading does
+KEPT = 1 << 14  # keys that are kept at hand, those asked last: for a batch, hashing costs half of what reading does
 MEANT = ("<super>", "<sub>", "<fraction>")
 
 

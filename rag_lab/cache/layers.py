@@ -159,9 +159,7 @@ class Layer(Generic[Value]):
             self.store.delete_many(expired + corrupt)
         return values, due
 
-    def _whole(
-        self, keys: Sequence[bytes], data: Sequence[bytes | None], now_s: float
-    ) -> list[Value | None] | None:
+    def _whole(self, keys: Sequence[bytes], data: Sequence[bytes | None], now_s: float) -> list[Value | None] | None:
         """A batch of vectors that are all there and alive; None where it is not such a batch."""
         if len(keys) == 1 or not self.form.vector or self.rules.early_refresh:
             return None

@@ -69,9 +69,7 @@ def connect(url: str, patience: Patience) -> Wire:
         "protocol": 2,  # knows all that is used here, and needs no greeting
     }
     if not scheme.startswith("rediss"):
-        options["driver_info"] = (
-            None  # nor a card; but TLS 1.3's tickets come with the reply to it, not to a question
-        )
+        options["driver_info"] = None  # nor a card; but TLS 1.3's tickets come with the reply to it, not to a question
     plain = url.replace("+cluster", "", 1).replace("+sentinel", "", 1)
     try:
         if scheme.endswith("+cluster"):

@@ -99,8 +99,7 @@ def _read(domain: str, given: str, progress: ProgressFactory) -> tuple[Collectio
     size = sum(path.stat().st_size for path in (corpus, asked, *judgments.values()))
     with progress(f"read {domain}", size, "bytes") as bar:
         passages = tuple(
-            Passage(row["_id"], row.get("title") or "", row["text"], line - 1)
-            for line, row in _objects(corpus, bar)
+            Passage(row["_id"], row.get("title") or "", row["text"], line - 1) for line, row in _objects(corpus, bar)
         )
         queries = list(_objects(asked, bar))
         known = {row["_id"] for _, row in queries}, {passage.id for passage in passages}
@@ -154,9 +153,7 @@ def _objects(path: Path, bar: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
         except json.JSONDecodeError as error:
             raise DataError(f"not JSON: {error.msg} at column {error.colno}", path, number) from error
         except (ValueError, RecursionError) as error:
-            raise DataError(
-                "not JSON that can be read: a number or a nesting is too long", path, number
-            ) from error
+            raise DataError("not JSON that can be read: a number or a nesting is too long", path, number) from error
         if not isinstance(row, dict):
             raise DataError('not a JSON object; a row is like {"_id": "1", "text": "…"}', path, number)
         problem = id_problem(row.get("_id"), '"_id"') or text_problem(row.get("text"), '"text"')

@@ -43,9 +43,7 @@ def cut(
     judged = {collection.domain: _judged(collection) for collection in kept}
     floors = {domain: len(passages) for domain, passages in judged.items()}
     room = shares(max_passages, floors, {collection.domain: len(collection.passages) for collection in kept})
-    kept = tuple(
-        _fewer_passages(collection, judged[collection.domain], room[collection.domain]) for collection in kept
-    )
+    kept = tuple(_fewer_passages(collection, judged[collection.domain], room[collection.domain]) for collection in kept)
     if sum(floors.values()) <= max_passages:
         return kept, ()
     return kept, (

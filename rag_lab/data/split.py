@@ -98,9 +98,7 @@ def _split_one(collection: Collection, seed: int, test_share: float, keep_overla
     )
 
 
-def _assign(
-    collection: Collection, relevant: Mapping[str, set[str]], seed: int, test_share: float
-) -> dict[str, Split]:
+def _assign(collection: Collection, relevant: Mapping[str, set[str]], seed: int, test_share: float) -> dict[str, Split]:
     """The split of every query, before train queries are dropped for sharing a passage with test."""
     everyone = (*collection.queries, *collection.unanswerable)
     if any(query.split != "test" for query in collection.queries):

@@ -114,9 +114,7 @@ def _query_problem(query: Query, collection: Collection, queries_so_far: set[str
 def validate_split(collections: Sequence[Collection]) -> None:
     """Raise DataError unless every domain has, in train and in test, a query with a relevant passage."""
     for collection in collections:
-        ranked = Counter(
-            query.split for query in collection.queries if max(collection.qrels[query.id].values()) > 0
-        )
+        ranked = Counter(query.split for query in collection.queries if max(collection.qrels[query.id].values()) > 0)
         for split in ("train", "test"):
             if not ranked[split]:
                 raise DataError(

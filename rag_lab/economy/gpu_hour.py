@@ -38,7 +38,5 @@ def build(
     def price(rate: float) -> float:
         return usd_per_hour / SECONDS / rate * MILLION
 
-    tiers = {
-        tier: Generator(price(rates.tokens_in), price(rates.tokens_out)) for tier, rates in generators.items()
-    }
+    tiers = {tier: Generator(price(rates.tokens_in), price(rates.tokens_out)) for tier, rates in generators.items()}
     return Prices(tiers, price(embedding_per_s), lexical_search, vector_search)

@@ -79,9 +79,7 @@ def _embedded(graph: _Graph, weights: Transformer, epsilon: float) -> str:
 
 def _layer(graph: _Graph, x: str, w: dict[str, str], number: int, heads: int, epsilon: float) -> str:
     """Attention and feed-forward, each with its residual and normalisation."""
-    attended = graph.fused(
-        "Attention", [x, w["qkv"], w["qkv_bias"], "real"], f"attended_{number}", num_heads=heads
-    )
+    attended = graph.fused("Attention", [x, w["qkv"], w["qkv_bias"], "real"], f"attended_{number}", num_heads=heads)
     out = graph.add("MatMul", [attended, w["out"]], f"projected_{number}")
     x = graph.fused(
         "SkipLayerNormalization",

@@ -62,25 +62,19 @@ class Vectors:
             for passage in collection.passages:
                 found = ids[passage.row] if passage.row < len(ids) else "nothing"
                 if found != passage.id:
-                    raise DataError(
-                        f"found {found}, but the corpus has {passage.id} there", listed, passage.row + 1
-                    )
+                    raise DataError(f"found {found}, but the corpus has {passage.id} there", listed, passage.row + 1)
 
     def identity(self, collection: Collection) -> str:
         """Changes whenever the vectors would: the content of both files."""
         folder = self._folder(collection)
         return "vectors-" + _read(folder / "corpus.npy")[1][:12] + _read(folder / "queries.npy")[1][:12]
 
-    def passages(
-        self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "passages dimensions"]:
+    def passages(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "passages dimensions"]:
         """Unit vectors of the passages, in order."""
         self.check(collection, progress)
         return _rows(self._folder(collection) / "corpus.npy", [passage.row for passage in collection.passages])
 
-    def queries(
-        self, collection: Collection, progress: ProgressFactory
-    ) -> Float[np.ndarray, "queries dimensions"]:
+    def queries(self, collection: Collection, progress: ProgressFactory) -> Float[np.ndarray, "queries dimensions"]:
         """Unit vectors of the queries, in order."""
         self.check(collection, progress)
         return _rows(self._folder(collection) / "queries.npy", [query.row for query in collection.queries])

@@ -64,9 +64,7 @@ class BenchCache(NamedTuple):
         """Measure every cell."""
         with self._opener(lab).open() as cache, tempfile.TemporaryDirectory() as folder:
             if not isinstance(cache.store, Guarded):
-                raise ConfigError(
-                    f"cache={lab.choices['cache']}: {'; '.join(cache.snapshot().notes) or 'no server'}"
-                )
+                raise ConfigError(f"cache={lab.choices['cache']}: {'; '.join(cache.snapshot().notes) or 'no server'}")
             with memory.build(namespace="bench", layers=cache_layers(lab), max_bytes=1 << 28).open() as near:
                 facts = {"data": f"made-up values, seed {lab.seed}", "server": server(cache.store.address)}
                 cells = self._cells(cache, near, cache.store.address, Path(folder), lab.seed)
@@ -163,9 +161,7 @@ class Values:
         value = {
             "embeddings": lambda: self.vectors(1)[0],
             "evidence": lambda: Evidence(places, np.sort(self._random.random(shown, np.float32))[::-1].copy()),
-            "explanations": lambda: Answer(
-                SENTENCE * self._sizes.sentences, tuple(f"p{one}" for one in places[:3])
-            ),
+            "explanations": lambda: Answer(SENTENCE * self._sizes.sentences, tuple(f"p{one}" for one in places[:3])),
         }[layer]()
         return Given(self.question(), value)
 
@@ -284,6 +280,4 @@ def build(
     budget_s: measuring time of a cell; rounds: at least so many; turn_s: of one program in a round, repeated until
     it is over; rest_s: before each turn.
     """
-    return BenchCache(
-        name, question, batch, dimensions, shown, sentences, Effort(budget_s, rounds, turn_s, rest_s)
-    )
+    return BenchCache(name, question, batch, dimensions, shown, sentences, Effort(budget_s, rounds, turn_s, rest_s))

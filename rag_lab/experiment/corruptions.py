@@ -7,7 +7,8 @@ so some of what it makes is still true, or nonsense.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,32 +21,35 @@ AUXILIARY = re.compile(
 )
 
 
-def names(text: str) -> list[str]:
-    """The names of a text, in order."""
-    return NAME.findall(text)
+class Offers(NamedTuple):
+    """What may take the place of a name, and of a number; each sorted."""
+
+    names: tuple[str, ...]
+    numbers: tuple[str, ...]
 
 
-def numbers(text: str) -> list[str]:
-    """The numbers of a text, in order."""
-    return NUMBER.findall(text)
+def offers(texts: Iterable[str]) -> Offers:
+    """All names and numbers of these texts."""
+    names: set[str] = set()
+    numbers: set[str] = set()
+    for text in texts:
+        names.update(NAME.findall(text))
+        numbers.update(NUMBER.findall(text))
+    return Offers(tuple(sorted(names)), tuple(sorted(numbers)))
 
 
-def swapped(text: str, others: Sequence[str], random: np.random.Generator) -> str | None:
-    """The text with one of its names or numbers, drawn at random, replaced by another of its kind from `others`.
+def swapped(text: str, offered: Offers, random: np.random.Generator) -> str | None:
+    """The text with one of its names or numbers, drawn at random, replaced by another of its kind.
 
-    None where it has none, or the others offer none that differs.
+    None where it has none, or nothing else is offered.
     """
-    marks = [
-        *((match, names) for match in NAME.finditer(text)),
-        *((match, numbers) for match in NUMBER.finditer(text)),
-    ]
+    kinds = ((NAME, offered.names), (NUMBER, offered.numbers))
+    marks = [(match, pattern, others) for pattern, others in kinds for match in pattern.finditer(text)]
     if not marks:
         return None
-    match, kind = marks[random.integers(len(marks))]
-    offered = sorted({one for other in others for one in kind(other)} - set(kind(text)))
-    if not offered:
-        return None
-    return text[: match.start()] + offered[random.integers(len(offered))] + text[match.end() :]
+    match, pattern, others = marks[random.integers(len(marks))]
+    left = sorted(set(others) - set(pattern.findall(text)))
+    return text[: match.start()] + left[random.integers(len(left))] + text[match.end() :] if left else None
 
 
 def negated(text: str) -> str | None:

@@ -135,18 +135,14 @@ def _vectors(given: Materials, texts: Sequence[str]) -> Float[np.ndarray, "Q D"]
     return np.concatenate(found)[: len(texts)]
 
 
-def one_by_one(
-    detectors: Mapping[str, Fitted], texts: Sequence[str], lab: Lab
-) -> dict[str, Float[np.ndarray, " Q"]]:
+def one_by_one(detectors: Mapping[str, Fitted], texts: Sequence[str], lab: Lab) -> dict[str, Float[np.ndarray, " Q"]]:
     """Milliseconds from one query's text to its label, detectors taking turns; warm."""
     with lab.progress("detect one by one", 2 * len(texts), "queries") as bar:
         for text in texts:
             for detector in detectors.values():
                 detector([text])
             bar.advance()
-        asking = {
-            name: partial(_ask, detector, [[text] for text in texts]) for name, detector in detectors.items()
-        }
+        asking = {name: partial(_ask, detector, [[text] for text in texts]) for name, detector in detectors.items()}
         return in_turn(asking, len(texts), bar)
 
 

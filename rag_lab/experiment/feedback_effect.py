@@ -112,8 +112,7 @@ def effects(
 
     def play(settings: Settings | None) -> list[tuple[Float[np.ndarray, "S L"], loop.Played]]:
         played = [
-            loop.play(state, rewards, context, promoted, stream, noise, setup, settings, seed=seed)
-            for noise in noises
+            loop.play(state, rewards, context, promoted, stream, noise, setup, settings, seed=seed) for noise in noises
         ]
         done()
         return [(learning.cumulative_regret(np.asarray(one.action), means).sum(axis=1), one) for one in played]

@@ -121,9 +121,7 @@ def saved_share(found: Effect) -> tuple[float, float]:
 def ranked(found: Sequence[Effect], least_kept: float) -> list[int]:
     """The places of what was found, best first."""
     admitted = [kept(one) >= least_kept for one in found]
-    best, error = max(
-        (saved_share(one) for one, fit in zip(found, admitted, strict=True) if fit), default=(0.0, 0.0)
-    )
+    best, error = max((saved_share(one) for one, fit in zip(found, admitted, strict=True) if fit), default=(0.0, 0.0))
 
     def worth(place: int) -> tuple[bool, bool, float]:
         f1 = [level.f1 for level in found[place].levels if level.f1 is not None]
@@ -147,11 +145,7 @@ def _line(row: Mapping[str, Any], names: Mapping[str, Any]) -> str:
     given = ", ".join(f"{name}={row[name]:g}" for name in names)
     levels = "; ".join(
         f"{level['noise']:.0%}: kept {level['kept']:.1%}"
-        + (
-            f", precision {level['precision']:.2f}, recall {level['recall']:.2f}"
-            if level["f1"] is not None
-            else ""
-        )
+        + (f", precision {level['precision']:.2f}, recall {level['recall']:.2f}" if level["f1"] is not None else "")
         + f", saved {level['saved'].mean:+.2f} [{level['saved'].low:+.2f}, {level['saved'].high:+.2f}]"
         for level in row["levels"]
     )

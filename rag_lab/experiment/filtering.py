@@ -56,9 +56,7 @@ def build(name: str, lab: Lab) -> Filter:
     return built
 
 
-def time_calls(
-    filters: Mapping[str, Filter], items: int, repeats: int, lab: Lab
-) -> dict[str, Float[np.ndarray, " R"]]:
+def time_calls(filters: Mapping[str, Filter], items: int, repeats: int, lab: Lab) -> dict[str, Float[np.ndarray, " R"]]:
     """Milliseconds of judging so many items, filters taking turns; warm."""
     logs = [example(items, lab.seed + number) for number in range(min(LOGS, repeats))]
 

@@ -6,6 +6,8 @@ wrong     the same answer with those of another question of its domain, drawn at
 near      … with those of the question of its domain that is most like its own
 swapped   the sentence of the answer in which one name or number was exchanged, with its own evidence
 negated   the sentence that was said the other way round, with its own evidence
+quoted    a sentence of the own evidence, drawn at random: what a model that copies says
+misquoted the same with one name or number exchanged
 
 Only questions with an answer of content words and a relevant passage take part; another question's evidence shares
 no passage with the own.
@@ -25,7 +27,10 @@ from rag_lab.experiment import corruptions
 from rag_lab.metrics import support
 from rag_lab.types import Collection, Passage, Query
 
-KINDS = ("right", "wrong", "near", "swapped", "negated")
+KINDS = ("right", "wrong", "near", "swapped", "negated", "quoted", "misquoted")
+TRUE = ("right", "quoted")
+# What each false kind is told apart from: the same answers, or quotations, as they were.
+BESIDE = {"wrong": "right", "near": "right", "swapped": "right", "negated": "right", "misquoted": "quoted"}
 
 
 class Grounds(NamedTuple):
@@ -41,9 +46,7 @@ class Grounds(NamedTuple):
         return (self.kind == KINDS.index(kind)) & chosen[self.query]
 
 
-def collect(
-    collection: Collection, shelf: Shelf, passages: int, most: int, random: np.random.Generator
-) -> Grounds:
+def collect(collection: Collection, shelf: Shelf, passages: int, most: int, random: np.random.Generator) -> Grounds:
     """The grounds of a domain: at most `most` questions, drawn at random, each with at most `passages` of
     evidence, the best judged ones.
     """
@@ -54,13 +57,17 @@ def collect(
     evidence = [relevant[query.id][:passages] for query in queries]
     answers = [query.answer or "" for query in queries]
     wrong, near = _others(queries, [set(relevant[query.id]) for query in queries], shelf, random)
-    swapped = [corruptions.swapped(answer, answers, random) for answer in answers]
+    offered, own = corruptions.offers(answers), range(len(queries))
+    quoted = [_quoted(each, random) for each in evidence]
+    quotable = corruptions.offers(passage.text for each in evidence for passage in each)
     beside: dict[str, tuple[Sequence[str | None], Sequence[int | None]]] = {
-        "right": (answers, range(len(queries))),
+        "right": (answers, own),
         "wrong": (answers, wrong),
         "near": (answers, near),
-        "swapped": (swapped, range(len(queries))),
-        "negated": ([corruptions.negated(answer) for answer in answers], range(len(queries))),
+        "swapped": ([corruptions.swapped(answer, offered, random) for answer in answers], own),
+        "negated": ([corruptions.negated(answer) for answer in answers], own),
+        "quoted": (quoted, own),
+        "misquoted": ([one and corruptions.swapped(one, quotable, random) for one in quoted], own),
     }
     shown = list(dict.fromkeys(passage for each in evidence for passage in each))
     rows = dict(zip(shown, shelf.passages(shown), strict=True))
@@ -70,11 +77,12 @@ def collect(
         for query, (text, other) in enumerate(zip(said, others, strict=True))
         if text is not None and other is not None
         for sentence in sentences.split(text)
-        if kind in KINDS[:3] or sentence not in sentences.split(answers[query])
+        if kind not in ("swapped", "negated") or sentence not in sentences.split(answers[query])
     ]
     grounds = [np.unique(np.concatenate([rows[one] for one in evidence[other]])) for _, other, _, _ in cases]
     found = support.signs(shelf, [claim for claim, *_ in cases], grounds)
-    return Grounds(queries, found, np.array([case[2] for case in cases]), np.array([case[3] for case in cases]))
+    kind, query = (np.array([case[column] for case in cases], int) for column in (2, 3))
+    return Grounds(queries, found, kind, query)
 
 
 def _relevant(collection: Collection, held: dict[str, Passage], query: Query) -> list[Passage]:
@@ -86,6 +94,13 @@ def _relevant(collection: Collection, held: dict[str, Passage], query: Query) ->
 def _content(query: Query) -> bool:
     """Whether the reference answer says anything: "yes" does not."""
     return any(sentences.content(part) for part in sentences.split(query.answer or ""))
+
+
+def _quoted(evidence: Sequence[Passage], random: np.random.Generator) -> str | None:
+    """A sentence of the evidence that can stand alone; None where there is none."""
+    parts = [part for passage in evidence for part in sentences.split(passage.text)]
+    able = [part for part in parts if len(sentences.content(part)) >= support.ALONE]
+    return able[random.integers(len(able))] if able else None
 
 
 def _others(

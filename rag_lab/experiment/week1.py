@@ -74,9 +74,7 @@ class Week1(NamedTuple):
             baseline=BASELINE,
         )
 
-    def _answers(
-        self, lab: Lab, given: Materials, arms: dict[str, Stages]
-    ) -> tuple[Part, dict[str, dict[str, float]]]:
+    def _answers(self, lab: Lab, given: Materials, arms: dict[str, Stages]) -> tuple[Part, dict[str, dict[str, float]]]:
         """Both pipelines on the same requests in turn; and each one's metrics."""
         requests = frozen(lab.dataset, self.requests)
         pipelines = {name: Pipeline(stages, given.setting, lab.seed) for name, stages in arms.items()}

@@ -73,9 +73,7 @@ def _one_by_one(
         metrics |= interval.metrics(f"detector/baseline_latency_ms_{share}", found["baseline"][share])
     metrics |= interval.metrics("detector/latency_change", change["p95"])
     timed = Timed(found["treatment"]["p95"], found["baseline"]["p95"], change["p95"], len(texts))
-    measures = {
-        "w1.detect_p95": week1_verdicts.latency("w1.detect_p95", timed, "real queries, text in, label out")
-    }
+    measures = {"w1.detect_p95": week1_verdicts.latency("w1.detect_p95", timed, "real queries, text in, label out")}
     return Part(metrics, {}, measures, [])
 
 
@@ -144,9 +142,7 @@ def _quality_metrics(judged: Mapping[str, Judged], chosen: str) -> dict[str, flo
                 "abstain_recall": quality.abstain_recall,
                 "abstain_answered": quality.answered,
             }
-            metrics |= {
-                f"detector/{name}/{place}/{key}": value for key, value in given.items() if value is not None
-            }
+            metrics |= {f"detector/{name}/{place}/{key}": value for key, value in given.items() if value is not None}
     return metrics
 
 

@@ -111,9 +111,7 @@ def measure(lab: Lab, settings: Filtering, resamples: int) -> Part:
         decided = measures[target_id]
         if isinstance(decided, Measure):
             metrics |= interval.metrics(f"filter/{name}", decided.found)
-    return Part(
-        metrics, {"filters": {"chosen": chosen, "latency_ms": curve, "pool": _pool_curve(pools)}}, measures, []
-    )
+    return Part(metrics, {"filters": {"chosen": chosen, "latency_ms": curve, "pool": _pool_curve(pools)}}, measures, [])
 
 
 def effect(lab: Lab, setting: Setting, settings: Loop) -> Part:
@@ -145,9 +143,7 @@ def effect(lab: Lab, setting: Setting, settings: Loop) -> Part:
     for level in found.levels:
         percent = round(100 * level.noise)
         for name in ("without", "filtered", "saved"):
-            metrics |= interval.metrics(
-                f"filter/regret_{name}_{percent}", interval.Interval(*getattr(level, name))
-            )
+            metrics |= interval.metrics(f"filter/regret_{name}_{percent}", interval.Interval(*getattr(level, name)))
         if level.noise == HEADLINE_NOISE:
             given = {"precision": level.precision, "recall": level.recall, "f1": level.f1}
             metrics |= {f"filter/{name}": value for name, value in given.items() if value is not None}

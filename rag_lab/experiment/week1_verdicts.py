@@ -119,9 +119,7 @@ def throughput(rates: Mapping[int, Interval]) -> Measure | str:
     return Measure(min(rates.values(), key=lambda one: one.value), f"the least of {each}")
 
 
-def workers(
-    taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]], seed: int, resamples: int
-) -> Measure | str:
+def workers(taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]], seed: int, resamples: int) -> Measure | str:
     """Up to how many workers each step raises the pool's throughput, at the most items.
 
     taken_ms: by number of items, rounds by number of workers; 0 is the kernel alone.
@@ -138,8 +136,7 @@ def workers(
     rates = ", ".join(f"{1000 * items / np.median(taken):,.0f} by {count}" for count, taken in pools.items())
     return Measure(
         interval.around(value, reached.astype(float)),
-        f"workers up to which each step raises throughput; items/s at {items:,} items: {rates}; "
-        f"{overtaking(taken_ms)}",
+        f"workers up to which each step raises throughput; items/s at {items:,} items: {rates}; {overtaking(taken_ms)}",
     )
 
 
@@ -149,8 +146,7 @@ def overtaking(taken_ms: Mapping[int, Mapping[int, Float[np.ndarray, " N"]]]) ->
     behind = [
         items
         for items in sizes
-        if np.median(taken_ms[items][0])
-        >= min(np.median(each) for count, each in taken_ms[items].items() if count)
+        if np.median(taken_ms[items][0]) >= min(np.median(each) for count, each in taken_ms[items].items() if count)
     ]
     if not behind:
         return f"the kernel beats any pool at every size measured, {sizes[0]:,} to {sizes[-1]:,} items"

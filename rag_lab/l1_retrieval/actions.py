@@ -55,9 +55,7 @@ def read(name: str, grids: Sequence[Mapping[str, Any]]) -> ActionSet:
     slowest. ConfigError where a key or value is not allowed, or the set is empty or larger than 127 actions.
     """
     if not isinstance(grids, list | tuple):
-        raise ConfigError(
-            f"actions.{name}: given a mapping; allowed is a list of grids, each key → list of values"
-        )
+        raise ConfigError(f"actions.{name}: given a mapping; allowed is a list of grids, each key → list of values")
     rows: dict[tuple[float, int, int, float, int], None] = {}
     for place, given in enumerate(grids):
         try:

@@ -44,9 +44,7 @@ def check(progress: ProgressFactory) -> None:
     wheels.fetch(wheels.MINILM, progress)
 
 
-def score(
-    collection: Collection, pools: Sequence[Pool], progress: ProgressFactory
-) -> list[Float[np.ndarray, "Q P"]]:
+def score(collection: Collection, pools: Sequence[Pool], progress: ProgressFactory) -> list[Float[np.ndarray, "Q P"]]:
     """Each pool's scores, NaN where a place is padding: kept pairs are read, the others computed and kept."""
     passages = _Texts([passage.indexed_text for passage in collection.passages])
     queries = _Texts([query.text for query in collection.queries])

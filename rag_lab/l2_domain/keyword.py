@@ -48,10 +48,7 @@ class Keyword:
     def _scores(self, texts: Sequence[str], classes: int) -> Float[np.ndarray, "Q C"]:
         silent = np.zeros(classes, np.float32)
         return np.array(
-            [
-                sum((self.lexicon.get(word, silent) for word in WORD.findall(text.lower())), silent)
-                for text in texts
-            ]
+            [sum((self.lexicon.get(word, silent) for word in WORD.findall(text.lower())), silent) for text in texts]
         )
 
 
@@ -72,8 +69,6 @@ def lexicon(passages: Sequence[Sequence[str]], prior_words: float) -> dict[str, 
     return dict(zip(words, weights, strict=True))
 
 
-def build(
-    *, precision: Annotated[float, Field(ge=0, le=1)], prior_words: Annotated[float, Field(gt=0)]
-) -> Keyword:
+def build(*, precision: Annotated[float, Field(ge=0, le=1)], prior_words: Annotated[float, Field(gt=0)]) -> Keyword:
     """The detector. precision: as for `batched`; prior_words: how many words the prior is worth."""
     return Keyword(precision, prior_words)

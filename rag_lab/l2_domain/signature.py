@@ -91,9 +91,7 @@ def calibrate(
     return calibrate_scores(scores, labels, precision)
 
 
-def calibrate_scores(
-    scores: Float[np.ndarray, "Q C"], labels: Int[np.ndarray, " Q"], precision: float
-) -> Calibration:
+def calibrate_scores(scores: Float[np.ndarray, "Q C"], labels: Int[np.ndarray, " Q"], precision: float) -> Calibration:
     """Temperature and threshold from scores of queries that the scorer has not seen."""
     temperature = _best_temperature(scores, labels, TEMPERATURES)
     probabilities = np.asarray(jax.nn.softmax(scores / temperature, axis=1))

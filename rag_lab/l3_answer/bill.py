@@ -36,11 +36,16 @@ class Bill:
     def _one(self, asked: int, passages: Sequence[Passage], said: str) -> Usage:
         if not passages:
             return Usage(0, 0, 0, False)
-        read = self._frame + asked + sum(self._known[one.indexed_text] for one in passages)
+        read = self.frame + asked + sum(self._known[one.indexed_text] for one in passages)
         return Usage(1, read, self._known[said], False)
 
+    def beside(self, questions: Sequence[str]) -> int:
+        """The most tokens of a prompt to any of these questions, evidence not counted."""
+        self._learn(questions)
+        return self.frame + max(self._known[question] for question in questions)
+
     @cached_property
-    def _frame(self) -> int:
+    def frame(self) -> int:
         """Tokens of what every prompt says."""
         return int(self._count([prompt.instruction(), prompt.request("", ())]).sum())
 

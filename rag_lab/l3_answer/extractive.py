@@ -73,15 +73,12 @@ class Open:
         taste = Taste(its.lexical, its.balance, its.floor, its.max_tokens)
         return pool.judge(self._shelf, pools, taste, its.refusal, its.competing, its.sentences)
 
-    def _cited(
-        self, chosen: Sequence[int], evidence: Sequence[Passage], held: Mapping[Passage, set[int]]
-    ) -> Answer:
+    def _cited(self, chosen: Sequence[int], evidence: Sequence[Passage], held: Mapping[Passage, set[int]]) -> Answer:
         """The chosen sentences, each citing every passage shown that holds it; without any, a refusal."""
         if not chosen:
             return Answer(prompt.REFUSAL, (), refused=True)
         sentences = tuple(
-            Sentence(self._shelf.said[row], tuple(one.id for one in evidence if row in held[one]))
-            for row in chosen
+            Sentence(self._shelf.said[row], tuple(one.id for one in evidence if row in held[one])) for row in chosen
         )
         citations = tuple(dict.fromkeys(one for sentence in sentences for one in sentence.citations))
         return Answer(" ".join(sentence.text for sentence in sentences), citations, sentences)

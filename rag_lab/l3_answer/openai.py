@@ -138,6 +138,4 @@ def build(
     timeout_s: of one request; retries: how often a failed request is sent again; price: for the log, US dollars
     per million
     tokens."""
-    return OpenAI(
-        base_url, model, key_variable, max_tokens, temperature, seed, timeout_s, retries, concurrency, price
-    )
+    return OpenAI(base_url, model, key_variable, max_tokens, temperature, seed, timeout_s, retries, concurrency, price)

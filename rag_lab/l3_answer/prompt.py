@@ -16,7 +16,9 @@ from rag_lab.types import Answer, Passage, Sentence, Usage
 
 REFUSAL = "Not in the evidence."
 MOST_REFUSING_WORDS = 12  # models put words of their own around a refusal; a longer text says more than that
-MARK = re.compile(r"\s*\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
+NUMBER = re.compile(r"\d+")
+MARK = re.compile(r"[ \t]*\[ *\d+(?: *[,;] *\d+)* *\]")
+MARKED_END = re.compile(rf"([.!?])((?:{MARK.pattern})+)")
 
 
 @cache
@@ -51,15 +53,20 @@ def messages(question: str, evidence: Sequence[Passage]) -> list[dict[str, str]]
 
 def read(said: str, evidence: Sequence[Passage], usage: Usage) -> Answer:
     """A model's words as an answer: refused, or sentences with the ids that they cite, marks taken out."""
-    if not said.strip() or _refuses(said):
-        return Answer(REFUSAL, (), refused=True, usage=usage)
-    # A mark after the full stop belongs to the sentence before it: "so. [1]" is read as "so [1]."
-    moved = re.sub(rf"([.!?])({MARK.pattern}(?:{MARK.pattern})*)", r"\2\1", said.strip())
-    found = []
-    for part in sentences.split(moved):
-        numbers = [int(number) for mark in MARK.finditer(part) for number in re.findall(r"\d+", mark.group())]
+    text = said.strip()
+    if not MARK.match(text):  # marks that do not lead sentences end them: "so. [1]" is read as "so [1]."
+        text = MARKED_END.sub(r"\2\1", text)
+    found: list[Sentence] = []
+    for part in sentences.split(text):
+        numbers = [int(number) for mark in MARK.finditer(part) for number in NUMBER.findall(mark.group())]
         cited = tuple(dict.fromkeys(evidence[one - 1].id for one in numbers if 1 <= one <= len(evidence)))
-        found.append(Sentence(MARK.sub("", part).strip(), cited))
+        bare = MARK.sub("", part).strip()
+        if sentences.WORD.search(bare):
+            found.append(Sentence(bare, cited))
+        elif found:  # marks on a line of their own
+            found[-1] = Sentence(found[-1].text, tuple(dict.fromkeys((*found[-1].citations, *cited))))
+    if not found or _refuses(said):
+        return Answer(REFUSAL, (), refused=True, usage=usage)
     citations = tuple(dict.fromkeys(one for sentence in found for one in sentence.citations))
     return Answer(" ".join(sentence.text for sentence in found), citations, tuple(found), usage=usage)
 

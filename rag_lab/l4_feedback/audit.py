@@ -102,9 +102,7 @@ def _users(
     own[found.batch.user[valid]] = reliability[valid]
     items, left = (_count(found.batch.user[some], len(own)) for some in (slice(None), kept))
     return [
-        User(
-            str(found.users[place]), items[place], left[place], None if np.isnan(own[place]) else float(own[place])
-        )
+        User(str(found.users[place]), items[place], left[place], None if np.isnan(own[place]) else float(own[place]))
         for place in np.argsort(own, kind="stable").tolist()
     ]
 

@@ -167,9 +167,7 @@ def checked(batch: FeedbackBatch, now: float) -> FeedbackBatch:
         with np.errstate(over="ignore"):  # a number too large for its type is infinite, and so invalid
             column = np.ascontiguousarray(given, kind)
         if column.dtype.kind == "i" and given.dtype != kind and not np.array_equal(column, given):
-            raise DataError(
-                f"feedback: {name} holds numbers beyond {np.dtype(kind)}; number users and queries from 0"
-            )
+            raise DataError(f"feedback: {name} holds numbers beyond {np.dtype(kind)}; number users and queries from 0")
         columns.append(column)
     lengths = {len(each) for each in columns}
     if len(lengths) > 1:

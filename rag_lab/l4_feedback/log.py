@@ -120,9 +120,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             except json.JSONDecodeError as error:
                 raise DataError(f"not JSON: {error.msg} at column {error.colno}", path, number) from error
             except (ValueError, RecursionError) as error:
-                raise DataError(
-                    "not JSON that can be read: a number or a nesting is too long", path, number
-                ) from error
+                raise DataError("not JSON that can be read: a number or a nesting is too long", path, number) from error
             if not isinstance(row, dict):
                 raise DataError(f"not a JSON object; an item is like {EXAMPLE}", path, number)
             yield number, row

@@ -96,9 +96,7 @@ def play(
     """
     steps = stream.shape[1]
     if steps % setup.batch:
-        raise ConfigError(
-            f"a stream of {steps} queries in batches of {setup.batch}; choose a batch that divides it"
-        )
+        raise ConfigError(f"a stream of {steps} queries in batches of {setup.batch}; choose a batch that divides it")
     if not 1 <= setup.readers <= setup.crowd:
         raise ConfigError(f"{setup.readers} readers out of {setup.crowd} users; choose from 1 to all of them")
     given = (

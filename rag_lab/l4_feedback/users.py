@@ -136,16 +136,12 @@ def react(
     honest = jnp.clip(truth + behaviour.rating_sd * chance.error, 0, 1)
 
     never, always = jnp.zeros((), bool), jnp.ones((), bool)
-    noise = jnp.stack([never, chance.luck < behaviour.guess_share, always, always, ~seen, chance.luck < progress])[
+    noise = jnp.stack([never, chance.luck < behaviour.guess_share, always, always, ~seen, chance.luck < progress])[kind]
+    made_up = jnp.stack([honest, chance.guess, favourite, promoted.astype(jnp.float32), jnp.zeros(()), chance.guess])[
         kind
     ]
-    made_up = jnp.stack(
-        [honest, chance.guess, favourite, promoted.astype(jnp.float32), jnp.zeros(()), chance.guess]
-    )[kind]
     hasty = {Kind.CARELESS: behaviour.guess_dwell_s, Kind.SPAMMER: behaviour.spam_dwell_s}
-    median = jnp.where(
-        noise, jnp.asarray([hasty.get(one, behaviour.dwell_s) for one in Kind])[kind], behaviour.dwell_s
-    )
+    median = jnp.where(noise, jnp.asarray([hasty.get(one, behaviour.dwell_s) for one in Kind])[kind], behaviour.dwell_s)
     dwell = median * jnp.exp(behaviour.dwell_spread * chance.delay)
     return Reading(jnp.where(noise, made_up, honest), dwell, position, noise)
 

@@ -109,9 +109,7 @@ STEPS: dict[str, Callable[..., Any]] = {
 
 def serve(connection: Connection, number: int, workers: int, settings: Settings) -> None:
     """Do steps until the connection closes. Sends ("done", result) or ("failed", why) for each."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # an interruption is the parent's affair: it closes the connection
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the parent's affair: it closes the connection
     arenas: dict[str, Arena] = {}
     items = 0
 

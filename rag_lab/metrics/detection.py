@@ -76,9 +76,7 @@ def quality(
     )
 
 
-def tally(
-    row: Int[np.ndarray, " Q"], column: Int[np.ndarray, " Q"], rows: int, columns: int
-) -> Int[np.ndarray, "r c"]:
+def tally(row: Int[np.ndarray, " Q"], column: Int[np.ndarray, " Q"], rows: int, columns: int) -> Int[np.ndarray, "r c"]:
     """How many queries fall into each cell."""
     return np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns)
 

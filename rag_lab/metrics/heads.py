@@ -43,9 +43,7 @@ def rarely_fooled(head: Head, false: Float[np.ndarray, "N G"], share: float) -> 
     return head._replace(threshold=min(round(float(highest_allowed) + STEP, DIGITS), 1.0))
 
 
-def rarely_silent(
-    head: Head, signs: Float[np.ndarray, "N G"], true: Bool[np.ndarray, " N"], precision: float
-) -> Head:
+def rarely_silent(head: Head, signs: Float[np.ndarray, "N G"], true: Bool[np.ndarray, " N"], precision: float) -> Head:
     """The head with the largest threshold such that of the examples below it at least this share are false; with
     0, so that it says yes to all, where there is none.
     """

@@ -28,9 +28,7 @@ def reading_ease(sentences: Sequence[str]) -> float:
     words = [word for sentence in sentences for word in WORD.findall(sentence)]
     if not words:
         return float("nan")
-    return (
-        206.835 - 1.015 * len(words) / len(sentences) - 84.6 * sum(syllables(word) for word in words) / len(words)
-    )
+    return 206.835 - 1.015 * len(words) / len(sentences) - 84.6 * sum(syllables(word) for word in words) / len(words)
 
 
 def share(ease: float) -> float:

@@ -22,13 +22,9 @@ REFERENCE, REPORTS = Path("runs/reference"), Path("reports")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Adopt and take the picture if asked, then write reports/; return the exit status."""
     parser = argparse.ArgumentParser(prog=markdown.COMMAND, description="(Re)write reports/ from runs/reference/.")
-    parser.add_argument(
-        "--adopt", metavar="RUN", type=Path, help="first copy this finished run to runs/reference/"
-    )
+    parser.add_argument("--adopt", metavar="RUN", type=Path, help="first copy this finished run to runs/reference/")
     parser.add_argument("--as", metavar="NAME", dest="name", help="its name there (default: its data variant)")
-    parser.add_argument(
-        "--picture", metavar="RUN", type=Path, help="also take a picture of this run's report.html"
-    )
+    parser.add_argument("--picture", metavar="RUN", type=Path, help="also take a picture of this run's report.html")
     given = parser.parse_args(arguments)
     if given.name is not None and given.adopt is None:
         parser.error("--as names an adopted run: give --adopt RUN with it")

@@ -27,9 +27,7 @@ def adopt(run_folder: Path | str, name: str | None, reference: Path) -> Path:
     """
     run = load(run_folder)
     if run.summary["status"] != "finished":
-        raise DataError(
-            f"status is {run.summary['status']}: only a finished run is adopted; run it again", run.folder
-        )
+        raise DataError(f"status is {run.summary['status']}: only a finished run is adopted; run it again", run.folder)
     if name is None:
         name = run.config.get("variant_names", {}).get("data")
         if name is None:
@@ -37,8 +35,7 @@ def adopt(run_folder: Path | str, name: str | None, reference: Path) -> Path:
     for what, given in (("name", str(name)), ("experiment", str(run.summary["experiment"]))):
         if not NAME.fullmatch(given):
             raise ConfigError(
-                f"{what} {given!r}: letters, digits, _ - and . are allowed, not . first; "
-                "choose another with --as NAME"
+                f"{what} {given!r}: letters, digits, _ - and . are allowed, not . first; choose another with --as NAME"
             )
     kept = _kept(run.folder)
     size = sum(len(content) for content in kept.values())

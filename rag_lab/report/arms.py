@@ -107,9 +107,7 @@ def _posterior(run: Run, variant: str, domains: dict[str, Any], alphas: Sequence
     for at, domain in enumerate(names):
         arms, top, below, first = domains[domain], 2 * at, 2 * at + 1, at == 0
         prior, mean, sd, true = (np.asarray(arms[key]) for key in ("prior_mean", "mean", "sd", "true_mean"))
-        figure.add_trace(
-            marks.line(top, alphas, prior, Style(NEUTRAL, "circle", "dash"), "prior mean", False, first)
-        )
+        figure.add_trace(marks.line(top, alphas, prior, Style(NEUTRAL, "circle", "dash"), "prior mean", False, first))
         figure.add_trace(
             marks.line(top, alphas, true, Style(TRUTH, "circle", "solid"), "true mean on train", False, first)
         )
@@ -145,11 +143,7 @@ def _posterior(run: Run, variant: str, domains: dict[str, Any], alphas: Sequence
         for index in (top, below):
             panels.axis(figure, "x", index, range=[-0.06, 1.06], tickvals=_ticks(alphas))
     grid = Grid(
-        [
-            panel
-            for domain in names
-            for panel in (Panel(domain, 240, "", "reward"), Panel(None, 80, ALPHA, "pulls"))
-        ],
+        [panel for domain in names for panel in (Panel(domain, 240, "", "reward"), Panel(None, 80, ALPHA, "pulls"))],
         _paired_rows(len(names)),
     )
     narrow = grid.arrange(figure, legend=True)
@@ -190,9 +184,7 @@ def _paired_rows(count: int) -> list[list[int]]:
     per_row = min(count, ACROSS - 1)
     starts = range(0, count, per_row or 1)
     return [
-        [2 * at + lower for at in range(start, min(start + per_row, count))]
-        for start in starts
-        for lower in (0, 1)
+        [2 * at + lower for at in range(start, min(start + per_row, count))] for start in starts for lower in (0, 1)
     ]
 
 

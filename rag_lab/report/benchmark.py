@@ -68,9 +68,7 @@ def rows(document: Document) -> tuple[list[str], list[list[str]]]:
 def table(document: Document) -> Table:
     """The terminal's table."""
     heads, body = rows(document)
-    shown = Table(
-        box=SIMPLE_HEAD, pad_edge=False, header_style="dim", title=_title(document), title_justify="left"
-    )
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim", title=_title(document), title_justify="left")
     for number, head in enumerate(heads):
         shown.add_column(head, justify="right" if number else "left", no_wrap=number == 0)
     for row, cell in zip(body, document["cells"], strict=True):

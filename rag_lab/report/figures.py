@@ -123,9 +123,7 @@ def differences(run: Run, family: str, metric: str) -> Picture | None:
             if row in near:
                 shown = wording.conclude(row) in ("better", "worse")
                 mark = style._replace(symbol="circle" if shown else "circle-open")
-                figure.add_trace(
-                    marks.point(index, at, row["difference"], row["ci_low"], row["ci_high"], mark, text)
-                )
+                figure.add_trace(marks.point(index, at, row["difference"], row["ci_low"], row["ci_high"], mark, text))
             else:
                 figure.add_trace(_far(index, at, row, low, high, style.colour, text))
     narrow = grid.arrange(figure, legend=False)
@@ -180,9 +178,7 @@ def _near(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return near
 
 
-def _far(
-    index: int, at: int, row: Mapping[str, Any], low: float, high: float, colour: str, text: str
-) -> go.Scatter:
+def _far(index: int, at: int, row: Mapping[str, Any], low: float, high: float, colour: str, text: str) -> go.Scatter:
     right = row["difference"] > 0
     value = wording.signed(row["difference"])
     return go.Scatter(

@@ -30,9 +30,7 @@ def regret(run: Run) -> Picture | None:
         return None
     look, steps, figure = styles(run), curves["step"], go.Figure()
     bands = {  # a fixed setting and its twin by the true domain are next to the same line
-        name: band
-        for name, band in curves["variants"].items()
-        if name in learners or not name.endswith("_true_domain")
+        name: band for name, band in curves["variants"].items() if name in learners or not name.endswith("_true_domain")
     }
     for variant, band in _treatment_last(bands, run):
         if variant in learners:
@@ -99,9 +97,7 @@ def convergence(run: Run) -> Picture | None:
         for variant, values in curves["variants"].items()
         if "mean" in values
     }
-    told = ", ".join(
-        f"{variant} {share:.0%}" for variant, share in sorted(shares.items(), key=lambda item: -item[1])
-    )
+    told = ", ".join(f"{variant} {share:.0%}" for variant, share in sorted(shares.items(), key=lambda item: -item[1]))
     caption = (
         f"The share of {curves['seeds']:,} seeds whose greedy α, from that step on until the horizon, keeps "
         f"at least {curves['threshold']:.0%} of the best α's true train reward. By {BUDGET} queries "

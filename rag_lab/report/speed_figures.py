@@ -60,9 +60,7 @@ def profile(run: Run) -> Picture:
     narrow = grid.arrange(figure, legend=True)
     low, high = math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends)))
     ticks = [10.0**power for power in range(low, high + 1)]
-    panels.axis(
-        figure, "x", 0, type="log", range=[low, high], tickvals=ticks, ticktext=[f"{one:g}" for one in ticks]
-    )
+    panels.axis(figure, "x", 0, type="log", range=[low, high], tickvals=ticks, ticktext=[f"{one:g}" for one in ticks])
     words = list(STAGES.values())
     panels.axis(
         figure, "y", 0, tickvals=list(range(len(words))), ticktext=words, range=[len(words) - 0.5, -0.5],

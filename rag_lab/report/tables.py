@@ -169,9 +169,7 @@ def _cell(text: str) -> str:
 
 
 def _table(heads: Sequence[str], body: Iterable[str], text: Sequence[int] = ()) -> str:
-    head = "".join(
-        f'<th scope="col"{" class=text" if at in text else ""}>{word}</th>' for at, word in enumerate(heads)
-    )
+    head = "".join(f'<th scope="col"{" class=text" if at in text else ""}>{word}</th>' for at, word in enumerate(heads))
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n'
         + "\n".join(body)

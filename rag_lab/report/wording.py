@@ -168,8 +168,7 @@ def verdict(run: Run) -> str:
         return "This run declares no primary comparison."
     keys = dict.fromkeys((row["treatment"], row["baseline"], row["metric"]) for row in rows)
     return " ".join(
-        _verdict([row for row in rows if (row["treatment"], row["baseline"], row["metric"]) == key])
-        for key in keys
+        _verdict([row for row in rows if (row["treatment"], row["baseline"], row["metric"]) == key]) for key in keys
     )
 
 

@@ -83,9 +83,7 @@ class MlflowTracker:
             for variant, values in metrics.items():
                 child = self._child(client, variant)
                 _log_metrics(client, child, [(name, value, 0) for name, value in values.items()])
-                _log_tags(
-                    client, child, {**tags.get(variant, {}), **({} if variant == baseline else held_against)}
-                )
+                _log_tags(client, child, {**tags.get(variant, {}), **({} if variant == baseline else held_against)})
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:
         """Record a metric of one variant over steps, thinned evenly to `curve_points`, ends kept."""

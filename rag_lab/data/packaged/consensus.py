@@ -64,7 +64,5 @@ def parts(content: bytes) -> dict[str, Part]:
             name = names.setdefault(claim, f"claim-{row.line}-{place}")
             texts.setdefault(kind, {})[name] = Text(name, "", claim)
         relevant = tuple(names[claim] for claim in row.claims) if row.answer is not None else ()
-        questions.setdefault(kind, []).append(
-            Question(f"{PREFIX}{row.line}", row.question, relevant, row.answer)
-        )
+        questions.setdefault(kind, []).append(Question(f"{PREFIX}{row.line}", row.question, relevant, row.answer))
     return {kind: Part(tuple(texts[kind].values()), tuple(questions[kind])) for kind in texts}

@@ -83,9 +83,7 @@ class _Crew:
                 raise RagLabError(f"a filter worker failed in '{step}': {result}")
         return [result for _, result in answers]
 
-    def share(
-        self, what: str, items: int, fields: dict[str, tuple[str, tuple[int, ...]]]
-    ) -> dict[str, np.ndarray]:
+    def share(self, what: str, items: int, fields: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, np.ndarray]:
         """Arrays that all see: those of before where they are the same, else new ones."""
         arena = self.arenas.get(what)
         if arena is None or arena.layout.fields != fields:
@@ -136,9 +134,7 @@ class Pool:
                     self._stop()  # whatever happened, workers may be in the middle of a step
                     if not isinstance(error, _Lost):
                         raise
-        raise RagLabError(
-            "filter workers died twice over one batch; is there enough memory? use filter=vectorized"
-        )
+        raise RagLabError("filter workers died twice over one batch; is there enough memory? use filter=vectorized")
 
     def close(self) -> None:
         """End the processes and give the memory back; a second time does nothing."""

@@ -22,7 +22,7 @@ def table(name: str) -> Prices:
 
 
 def test_by_hand() -> None:
-    """1,000 tokens in and 50 out: 0.15 and 0.60 a million for the small generator, 2.50 and 10 for the large one."""
+    """1,000 tokens in and 50 out: 0.15 and 0.60 a million for the small generator, 2.50 and 10 for the large."""
     small = answer_usd(table("frozen"), "small", np.array([1000, 0]), np.array([50, 0]))
     np.testing.assert_allclose(small, [0.00015 + 0.00003, 0])
     large = answer_usd(table("frozen"), "large", np.array([[1000]]), np.array([[50]]))

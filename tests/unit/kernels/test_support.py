@@ -23,9 +23,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def sentence(
-    words: list[int], vector: list[float], named: tuple[int, ...] = (), negated: bool = False
-) -> Sentence:
+def sentence(words: list[int], vector: list[float], named: tuple[int, ...] = (), negated: bool = False) -> Sentence:
     stems = np.array(words + [0] * (WIDTH - len(words)), np.int32)
     return Sentence(
         jnp.asarray(unit(np.array(vector))),
@@ -69,9 +67,7 @@ def oracle(claim: Sentence, evidence: Sentence, shown: np.ndarray) -> Signs:
     wanted = {int(word) for word in claim.stems if word}
     names = {int(word) for word, flag in zip(claim.stems, claim.named, strict=True) if flag}
     held = [{int(word) for word in evidence.stems[row]} for row in rows]
-    cosines = [
-        float(np.dot(np.asarray(evidence.vector[row], float), np.asarray(claim.vector, float))) for row in rows
-    ]
+    cosines = [float(np.dot(np.asarray(evidence.vector[row], float), np.asarray(claim.vector, float))) for row in rows]
     shares = [len(wanted & each) / len(wanted) for each in held]
     everything = set().union(*held)
     nearest = rows[int(np.argmax(np.array(cosines) + np.array(shares)))]
@@ -114,9 +110,7 @@ def test_the_judgment_by_hand() -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_sets_of_words_agree(seed: int) -> None:
     claim, evidence, shown = example(seed)
-    np.testing.assert_allclose(
-        _found(claim, evidence, shown), oracle(claim, evidence, np.asarray(shown)), atol=1e-6
-    )
+    np.testing.assert_allclose(_found(claim, evidence, shown), oracle(claim, evidence, np.asarray(shown)), atol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -150,7 +144,5 @@ def test_more_evidence_never_takes_words_or_similarity_away(seed: int) -> None:
 
 
 def test_alone_jitted_and_mapped(alike: Callable[..., Any]) -> None:
-    alike(
-        lambda claim, evidence, shown: signs(claim, match(claim, evidence), shown), [example(n) for n in range(4)]
-    )
+    alike(lambda claim, evidence, shown: signs(claim, match(claim, evidence), shown), [example(n) for n in range(4)])
     alike(lambda *found: probability(HEAD, Signs(*found)), [tuple(jnp.full(5, n / 4)) for n in range(4)])

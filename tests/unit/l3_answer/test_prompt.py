@@ -30,6 +30,9 @@ def test_the_instruction_asks_for_marks_and_for_the_refusal_that_is_understood()
         ("It heals. Rest helps [2].", [("It heals.", ""), ("Rest helps.", "b")]),
         ("It heals [7]. Rest helps [0; 3].", [("It heals.", ""), ("Rest helps.", "c")]),
         ("No marks at all.", [("No marks at all.", "")]),
+        ("[1] It heals. [2] Rest helps.", [("It heals.", "a"), ("Rest helps.", "b")]),
+        ("It heals [1].\n[2] Rest helps.", [("It heals.", "a"), ("Rest helps.", "b")]),
+        ("It heals.\n[1]\nRest helps.\n[2]", [("It heals.", "a"), ("Rest helps.", "b")]),
         ("In 1943 [1], or so [2]. Later [1].", [("In 1943, or so.", "ab"), ("Later.", "a")]),
     ],
 )
@@ -43,7 +46,14 @@ def test_marks_become_citations(said: str, sentences: list[tuple[str, str]]) -> 
 
 @pytest.mark.parametrize(
     "said",
-    ["Not in the evidence.", "  not in the evidence", "I am sorry, this is not in the evidence.", "", " \n"],
+    [
+        "Not in the evidence.",
+        "  not in the evidence",
+        "I am sorry, this is not in the evidence.",
+        "",
+        " \n",
+        "[1].",
+    ],
 )
 def test_a_refusal_is_understood(said: str) -> None:
     assert prompt.read(said, EVIDENCE, USAGE) == Answer(prompt.REFUSAL, (), refused=True, usage=USAGE)

@@ -12,8 +12,8 @@ from rag_lab.metrics.readability import reading_ease, share, syllables
 
 KNOWN = {
     1: "the sleep used helped makes bank need played mouse heart whole rule rules style styles called x",
-    2: "water open able about ago vaccine studies wanted houses table people science create account changes agreed",
-    3: "evidence medicine interest customer government increases diseases insulin capital family languages financial",
+    2: "water open able about ago vaccine studies wanted houses table people science create account changes",
+    3: "evidence medicine interest customer government increases diseases insulin capital family languages",
     4: "economy education population",
     5: "readability university",
 }

@@ -24,7 +24,7 @@ from rag_lab.encoder.shelf import Shelf, padded
 from rag_lab.l3_answer.generator import Generator
 from rag_lab.l3_answer.shown import diversity
 from rag_lab.metrics import answer as metrics
-from rag_lab.metrics.answer import Asked, Quality
+from rag_lab.metrics.answer import Asked, Grades, Quality
 from rag_lab.types import Answer, Collection, Passage, ProgressFactory, Query
 
 VERSION = "1"  # part of the hash: raise it when the results change
@@ -71,6 +71,11 @@ class Desk(NamedTuple):
     vectors: Float[np.ndarray, "passages D"]
 
 
+def grades(scored: Scored) -> Grades:
+    """The grades of every query and action, as rows of one table."""
+    return Grades(*(getattr(scored, name).ravel() for name in Grades._fields))
+
+
 class _Case(NamedTuple):
     """One query: what its answers are held against (no evidence yet), and what each action shows for it."""
 
@@ -93,8 +98,7 @@ def score(
     """
     places = {passage.id: place for place, passage in enumerate(collection.passages)}
     cases = [
-        _Case(_asked(collection, places, query), tuple(shown))
-        for query, shown in zip(queries, evidence, strict=True)
+        _Case(_asked(collection, places, query), tuple(shown)) for query, shown in zip(queries, evidence, strict=True)
     ]
     blocks = []
     with progress(f"answer {collection.domain}", len(cases), "queries") as bar:
