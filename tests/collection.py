@@ -39,6 +39,5 @@ WORDS = (
 def sentences(count: int) -> list[str]:
     """Short passages, all different."""
     return [
-        f"{WORDS[n % 30]} {WORDS[n // 30 % 30]} number {n} stands near the {WORDS[n * 7 % 30]}"
-        for n in range(count)
+        f"{WORDS[n % 30]} {WORDS[n // 30 % 30]} number {n} stands near the {WORDS[n * 7 % 30]}" for n in range(count)
     ]

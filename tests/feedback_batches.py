@@ -28,10 +28,7 @@ def batch(rows: list[dict[str, Any]]) -> FeedbackBatch:
     full = [default | row for row in rows]
     kinds = (np.int32, np.int32, np.int32, np.float32, np.float64, np.float32, np.int32)
     return FeedbackBatch(
-        *(
-            np.array([row[name] for row in full], kind)
-            for name, kind in zip(FeedbackBatch._fields, kinds, strict=True)
-        )
+        *(np.array([row[name] for row in full], kind) for name, kind in zip(FeedbackBatch._fields, kinds, strict=True))
     )
 
 

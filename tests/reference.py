@@ -127,9 +127,27 @@ def rm3(
 
 def bm25_of_weights(weights: Mapping[str, float], passages: Sequence[Mapping[str, int]]) -> np.ndarray:
     """[passages] BM25 where each word's part counts by its weight."""
-    return sum(
-        (weight * bm25_of_words([word], passages) for word, weight in weights.items()), np.zeros(len(passages))
-    )
+    return sum((weight * bm25_of_words([word], passages) for word, weight in weights.items()), np.zeros(len(passages)))
+
+
+def search(
+    expansion: str, query: Sequence[str], vector: np.ndarray, held: Sequence[Sequence[str]], vectors: np.ndarray,
+    pool_size: int, count: int, weight: float, terms: int, original: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """[passages] BM25 and [passages] cosine of the round that an action looks at: the first, or an expansion's.
+
+    query: its words; held: the passages'. count: passages of evidence; weight: Rocchio's; terms, original: RM3's.
+    """
+    passages = [Counter(words) for words in held]
+    known = [word for word in query if any(word in passage for passage in passages)]
+    vectors, vector = np.asarray(vectors, np.float64), np.asarray(vector, np.float64)
+    bm25, dense = bm25_of_words(known, passages), vectors @ vector
+    if expansion == "none":
+        return bm25, dense
+    best, scores = evidence(pool(bm25, dense, pool_size), bm25, dense, count)
+    if expansion == "rocchio":
+        return bm25, vectors @ rocchio(vector, vectors[best], weight)
+    return bm25_of_weights(rm3(known, [held[row] for row in best], scores, terms, original), passages), dense
 
 
 def search(
@@ -410,9 +428,7 @@ def token_vectors(tokens: Sequence[int], tensors: Mapping[str, np.ndarray], head
     x = tensors["embeddings.word_embeddings.weight"].astype(np.float64)[list(tokens)]
     x = x + tensors["embeddings.position_embeddings.weight"][: len(tokens)]
     x = layer_norm(x + tensors["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
-    for layer in itertools.takewhile(
-        lambda n: f"encoder.layer.{n}.output.dense.bias" in tensors, itertools.count()
-    ):
+    for layer in itertools.takewhile(lambda n: f"encoder.layer.{n}.output.dense.bias" in tensors, itertools.count()):
         name = f"encoder.layer.{layer}"
         q, k, v = (dense(x, f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
         width = x.shape[1] // heads

@@ -6,27 +6,36 @@ look at the test split, paired and corrected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from pydantic import Field
 
-from rag_lab import bake, replay, study, tuning, wiring
-from rag_lab.economy.prices import Prices
+from rag_lab import bake, replay, study, tuning
 from rag_lab.errors import ConfigError
-from rag_lab.experiment import curves, families, labels, learned, off_policy, outputs, robustness, verdicts
-from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, STUDIES, Lab, Table, tabulate
+from rag_lab.experiment import (
+    choice,
+    curves,
+    families,
+    learned,
+    learners,
+    off_policy,
+    outputs,
+    robustness,
+    shaken,
+    told,
+    verdicts,
+)
+from rag_lab.experiment.lab import RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
 from rag_lab.experiment.variants import PLAIN, Candidate, Variant, candidates, run_all, sets_of, standing, suffix
 from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
 from rag_lab.l4_feedback.policies.learned import Learned
 from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
-from rag_lab.metrics.significance import Estimate, Resampler
-
-REPORTED = (RECALL, NDCG, MRR, COST, CALLS)
+from rag_lab.metrics.significance import Resampler
 
 
 class Adaptive(NamedTuple):
@@ -103,7 +112,7 @@ class Adaptive(NamedTuple):
                     variants |= run_all([one], settings, settle, table, streams, lab.seed, channel)
                 bar.advance()
         tested = [one for one in every if one.treatment]
-        worth = self._worth(tested, settle, materials, search)
+        worth = choice.worth(tested, settle, materials, search)
         treatment = max(worth, key=lambda name: round(worth[name], 9))
         reference = self._decisive(variants, table, treatment)
         lab.events.emit("declared", treatment=treatment, reference=reference, train_value=worth)
@@ -128,17 +137,17 @@ class Adaptive(NamedTuple):
         estimates = {
             (name, metric): resampler.estimate(one.values(table, metric)[:, test])
             for name, one in variants.items()
-            for metric in REPORTED
+            for metric in told.REPORTED
         }
         comparisons = families.compare_all(
             table, resampler, variants, estimates, treatment, reference, worth, lab.dataset.domains
         )
-        bandit = self._bandit(variants, treatment, worth)
-        learning = curves.learning(variants, settings, table, streams, lab.seed, bandit, channel)
+        bandit = choice.bandit(variants, treatment, worth)
+        learning = learners.learning(variants, settings, table, streams, lab.seed, bandit, channel)
 
-        metrics = {name: self._metrics(lab, name, estimates) for name in variants}
-        for name, told in learning.metrics.items():
-            metrics[name] |= told
+        metrics = {name: told.metrics(lab, name, estimates) for name in variants}
+        for name, learned_so in learning.metrics.items():
+            metrics[name] |= learned_so
         for name, one in variants.items():
             if one.chooses and not one.true_domain:
                 own = self._decisive(variants, table, name)
@@ -155,7 +164,7 @@ class Adaptive(NamedTuple):
             bandit=bandit,
             convergence=learning.convergence,
             domains=lab.dataset.domains,
-            cost_changes=self._cost_changes(lab, table, variants, treatment),
+            cost_changes=told.cost_changes(lab, table, variants, treatment),
             fewest_clusters=resampler.fewest_clusters,
             gap_closed=closed,
         )
@@ -166,77 +175,26 @@ class Adaptive(NamedTuple):
             drawn["off_policy"] = off_policy.judge(
                 table, variants, bandit, settings[variants[bandit].set], logged, seed=lab.seed
             )
-        drawn |= self._shaken(lab, table, settings, streams, learning.means)
+        drawn |= shaken.shaken(
+            lab,
+            self.robustness,
+            self.label_repetitions,
+            self.queries_per_domain,
+            table,
+            settings,
+            streams,
+            learning.means,
+        )
         return Findings(
             metrics=metrics[treatment] | (accuracy if spoken.any() else {}),
             variants=metrics,
             comparisons=comparisons,
             targets=verdicts.judge(judged),
             curves=drawn,
-            notes=self._notes(lab, table, variants, treatment, reference, worth),
-            tags=self._tags(variants, references),
+            notes=told.notes(lab, table, variants, treatment, reference, worth, self.reward, self.regime),
+            tags=told.tags(variants, references),
             baseline=reference,
         )
-
-    def _shaken(
-        self,
-        lab: Lab,
-        table: Table,
-        settings: Mapping[str, Setting],
-        streams: Mapping[str, Int[np.ndarray, "S T"]],
-        means: Mapping[str, Float[np.ndarray, "D A"]],
-    ) -> dict[str, Any]:
-        """Robustness, and what a label buys, both over α alone, of standing policies; nothing where none is asked."""
-        plan = self.robustness
-        if PLAIN not in table.sets or not plan.policies:
-            return {}
-        train, stream = table.part(test=False), streams[PLAIN][: plan.seeds]
-        world = table.world(PLAIN, true_domain=False, rows=train)
-        row = np.full(len(table.queries), -1)
-        row[train] = np.arange(len(train))
-        policies = {name: wiring.build(standing(name), f"robustness.policies.{name}") for name in plan.policies}
-        judging = wiring.build(standing("jax", "filter", "filter"), "filter").settings
-        shaken = robustness.rows(plan, policies, settings[PLAIN], world, row[stream], judging, seed=lab.seed)
-        first = next(iter(policies.values()))
-        path = replay.play(first, first.init(settings[PLAIN]), world, row[stream], seed=lab.seed)
-        bought = labels.curves(
-            path, row[stream], world, means[PLAIN],
-            pulls_per_trial=min(lab.search(self.queries_per_domain, lab.seed).pulls_per_trial, self.queries_per_domain),
-            repetitions=self.label_repetitions, seed=lab.seed,
-        )  # fmt: skip
-        return {
-            "robustness": {"seeds": len(stream), "rows": [one._asdict() for one in shaken]},
-            "labels": bought | {"bandit": next(iter(policies))},
-        }
-
-    def _worth(
-        self,
-        tested: Sequence[Candidate],
-        settle: Callable[[Candidate, str], tuple[Candidate, str | None]],
-        materials: Mapping[str, tuning.Material],
-        search: study.Search,
-    ) -> dict[str, float]:
-        """What each policy that may be under test is worth on train queries that it has not learned from.
-
-        A policy that was asked for by name is under test on the first of its action sets: there is nothing to choose.
-        """
-        if len(tested) == 1:
-            return {f"{tested[0].name}{suffix(tested[0].policy.actions[0])}": 0.0}
-        pairs = [(one, action_set) for one in tested for action_set in one.policy.actions]
-        out = {}
-        for one, action_set in pairs:
-            policy = settle(one, action_set)[0].policy
-            assert isinstance(policy, Policy)
-            value = tuning.cross_validated(policy, search, materials[action_set])
-            out[f"{one.name}{suffix(action_set)}"] = value
-        return out
-
-    def _bandit(self, variants: Mapping[str, Variant], treatment: str, worth: Mapping[str, float]) -> str | None:
-        """Whose learning is looked at: the treatment, where it learns over α; else the learner over α, or, for want of
-        one, over any set, that is worth most: the larger sets have fewer seeds than convergence asks for."""
-        learners = {name: worth[name] for name in worth if variants[name].path is not None}
-        plain = {name: value for name, value in learners.items() if variants[name].set == PLAIN} or learners
-        return treatment if treatment in plain else max(plain, key=lambda name: plain[name], default=None)
 
     def _tuner(self, table: Table, action_set: str, search: study.Search) -> Callable[[bool, Budget], study.Tuned]:
         """Tuning sees train rewards only, and does each search once."""
@@ -287,88 +245,6 @@ class Adaptive(NamedTuple):
             return float(np.mean([values[table.domain[train] == one].mean() for one in np.unique(table.domain)]))
 
         return max(present, key=mean) if present else None
-
-    def _metrics(self, lab: Lab, name: str, estimates: dict[tuple[str, str], Estimate]) -> dict[str, float]:
-        """A variant's metrics on test, per domain and mean, with intervals."""
-        out: dict[str, float] = {}
-        for metric in REPORTED:
-            estimate = estimates[name, metric]
-            for column, prefix in enumerate([*(f"{domain}/" for domain in lab.dataset.domains), ""]):
-                low, high = estimate.interval(column)
-                out[f"{prefix}{metric}"] = float(estimate.value[column])
-                # float32's resamples of a constant may miss it by a rounding
-                out[f"{prefix}{metric}_ci_low"] = min(low, out[f"{prefix}{metric}"])
-                out[f"{prefix}{metric}_ci_high"] = max(high, out[f"{prefix}{metric}"])
-        return out
-
-    def _cost_changes(self, lab: Lab, table: Table, variants: dict[str, Variant], treatment: str) -> tuple[float, ...]:
-        """The treatment's relative cost change against α = 0.5, with each price at half and at twice."""
-        if verdicts.BALANCED not in variants:
-            return ()
-        test = table.part(test=True)
-
-        def cost(name: str, prices: Prices) -> float:
-            one = variants[name]
-            values = prices.retrieval_usd(table.actions, table.tokens[test], looked=one.looked)
-            each = values[np.arange(len(test)), one.actions[RECALL][:, test]].mean(axis=0)
-            return float(np.mean([each[table.domain[test] == one].mean() for one in np.unique(table.domain)]))
-
-        return tuple(cost(treatment, prices) / cost(verdicts.BALANCED, prices) - 1 for prices in lab.prices.scaled())
-
-    def _tags(
-        self,
-        variants: Mapping[str, Variant],
-        references: Mapping[str, Callable[[bool, Budget], study.Tuned]],
-    ) -> dict[str, dict[str, str]]:
-        """For the tracker: the study behind each variant."""
-        tags = {}
-        for name, one in variants.items():
-            if "budget" in one.node:
-                found = references[one.set](one.node["per_domain"], one.node["budget"]).studies
-                tags[name] = {"optuna.study": ",".join(found)}
-            elif one.study is not None:
-                tags[name] = {"optuna.study": one.study}
-        return tags
-
-    def _notes(
-        self,
-        lab: Lab,
-        table: Table,
-        variants: Mapping[str, Variant],
-        treatment: str,
-        reference: str | None,
-        worth: Mapping[str, float],
-    ) -> list[str]:
-        """What a reader must know beside the numbers."""
-        notes = list(lab.dataset.notes)
-        test = table.part(test=True)
-        for number, domain in enumerate(lab.dataset.domains):
-            clusters = len(np.unique(table.cluster[test[table.domain[test] == number]]))
-            if clusters < verdicts.FEW_CLUSTERS:
-                notes.append(
-                    f"{domain} has {clusters} clusters of test queries: too few for any interval to mean much."
-                )
-        if table.unjudged:
-            notes.append(f"{table.unjudged} queries without a relevant passage are left out of ranking metrics.")
-        if len(worth) > 1:
-            notes.append(
-                f"Under test is {treatment}: of {len(worth)} policies the one worth most on train queries that it "
-                f"had not learned from ({worth[treatment]:.4f}), declared before the test split was looked at."
-            )
-        if any(one.path is not None for one in variants.values()):
-            notes.append(
-                "A bandit without context can at best tie the better tuned static on a stationary stream; "
-                "regret and convergence say what its exploration cost."
-            )
-        parts = ", ".join(f"{weight:g} × {part}" for part, weight in self.reward.items() if weight)
-        heard = "judgments" if self.regime == "judged" else "position-debiased clicks"
-        notes.append(f"Reward is {parts}, heard as {heard}. Costs are of retrieval alone.")
-        if not self.reward.get("groundedness"):
-            notes.append("Groundedness has no weight in the reward: no generator answers in this experiment.")
-        if reference is not None:
-            notes.append(f"The reference that decides is {reference}: the better of its kind on train.")
-        notes += table.notes
-        return notes
 
 
 def build(

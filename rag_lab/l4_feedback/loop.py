@@ -94,6 +94,8 @@ def play(
     noise: the share of users that are not honest. ConfigError where a batch does not divide the stream, or
     there are more readers than users.
     """
+    # A policy's state has one σ for all places; here each place's arms are taken apart with theirs.
+    state = state._replace(reward_sd=jnp.broadcast_to(state.reward_sd, (state.mean.shape[0],)))
     steps = stream.shape[1]
     if steps % setup.batch:
         raise ConfigError(f"a stream of {steps} queries in batches of {setup.batch}; choose a batch that divides it")

@@ -65,9 +65,7 @@ def packaged(default_place: Workplace) -> Done:
 def again(default_place: Workplace, packaged: Done) -> Done:
     """The same once more, recorded in a store that the environment names, every warning being an error."""
     store = default_place.folder.with_name("other-store.db")
-    return default_place(
-        "again", *PACKAGED, env={"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}, flags=("-W", "error")
-    )
+    return default_place("again", *PACKAGED, env={"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}, flags=("-W", "error"))
 
 
 @pytest.fixture(scope="session")

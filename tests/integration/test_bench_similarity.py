@@ -63,9 +63,7 @@ def test_the_run_is_a_run_like_any_other(done: Done, document: dict[str, Any]) -
     assert summary["experiment"] == "bench_similarity" and summary["status"] == "finished"
     assert summary["data"]["domains"] == {} and summary["targets"] == [] and summary["variants"] == {}
     assert summary["metrics"]["similarity/q1_n700_k3/ours_ms"] == document["cells"][0]["ours_ms"]
-    assert yaml.safe_load((done.folder / "resolved.yaml").read_text(encoding="utf-8"))["data"].keys() == {
-        "_target_"
-    }
+    assert yaml.safe_load((done.folder / "resolved.yaml").read_text(encoding="utf-8"))["data"].keys() == {"_target_"}
     kinds = [event["kind"] for event in jsonl.read(done.folder / "events.jsonl")]
     assert kinds[0] == "started" and kinds[-1] == "finished" and kinds.count("cell") == len(CASES)
     assert (done.cwd / "runs" / "latest").resolve() == done.folder.resolve()

@@ -28,7 +28,8 @@ def test_the_configuration_is_printed_and_nothing_run(warm: Warm, here: Path) ->
     done = warm(WEEK2, "policy=static", "policy.alpha=0.3", "--cfg", "job", cwd=here)
     assert done.status == 0 and done.stderr == ""
     content = yaml.safe_load(done.stdout)
-    assert content["policy"] == {"_target_": "rag_lab.l4_feedback.policies.static.build", "alpha": 0.3}
+    target = "rag_lab.l4_feedback.policies.static.build"
+    assert content["policy"] == {"_target_": target, "alpha": 0.3, "actions": ["alpha"]}
     assert content["experiment"]["name"] == "week2" and content["seed"] == 0 and "hydra" not in content
     assert tree(here) == set()
 

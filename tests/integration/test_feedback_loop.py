@@ -143,7 +143,11 @@ def test_real_recall_is_what_readers_rate(judged: Judged, filters: dict[str, Fil
 def found(judged: Judged, filters: dict[str, Filter]) -> Effect:
     """A Thompson bandit over α on real judged rewards, 150 seeds, with and without the filter."""
     domains = ("healthcare", "finance", "general")
-    setting = Setting(domains, ALPHA.alpha, PRESETS, lambda per_domain, budget: np.zeros(4, np.int64))
+    labels = tuple(f"α {alpha:g}" for alpha in ALPHA.alpha)
+    setting = Setting(
+        domains, labels, ALPHA.alpha, ALPHA.alpha[:, None], (), PRESETS,
+        lambda per_domain, budget: np.zeros(4, np.int64), lambda: None,  # type: ignore[arg-type,return-value]
+    )  # fmt: skip
     state = built("policy", "thompson").init(setting)
     stream = replay.streams(0, 150, judged.domain, 300)
     setup = loop.Setup(100, 5, 60, 5, 60.0, users.NOISY, users.BEHAVIOUR)
@@ -154,9 +158,7 @@ def found(judged: Judged, filters: dict[str, Filter]) -> Effect:
 @pytest.mark.shared_data
 def test_the_filter_lowers_regret_at_thirty_percent_noise(found: Effect) -> None:
     for level in found.levels:
-        print(
-            f"noise {level.noise:.0%}: regret {level.without} without, {level.filtered} with, saved {level.saved}"
-        )
+        print(f"noise {level.noise:.0%}: regret {level.without} without, {level.filtered} with, saved {level.saved}")
     noisy = found.levels[1]
     assert noisy.filtered.mean <= noisy.without.mean
     assert noisy.precision is not None and noisy.recall is not None

@@ -150,9 +150,7 @@ def test_stopped_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     place.check()
 
     whole = Place(tmp_path / "whole", collection)
-    shutil.copytree(
-        place.cwd / "runs" / ".cache" / "jax", whole.cwd / "runs" / ".cache" / "jax"
-    )  # saves compiling
+    shutil.copytree(place.cwd / "runs" / ".cache" / "jax", whole.cwd / "runs" / ".cache" / "jax")  # saves compiling
     finished = whole.finish()
     assert numbers(finished) == numbers(resumed)
     for name in ("per_query.parquet", "decisions.parquet"):

@@ -114,9 +114,7 @@ def test_the_second_implementation_agrees_for_every_query_and_rich_action(
     place = {passage.id: row for row, passage in enumerate(corpus.passages)}
     differing = set()
     for number, label in enumerate(labels(actions)):
-        _, alpha, expansion, fusion, weight, depth = (
-            column[number] if at else "" for at, column in enumerate(actions)
-        )
+        _, alpha, expansion, fusion, weight, depth = (column[number] if at else "" for at, column in enumerate(actions))
         ranked = bake.rankings(baked, actions, np.full(len(corpus.queries), number), 2 * POOL)
         for row, query in enumerate(corpus.queries):
             bm25, dense = rounds[row][EXPANSIONS[expansion]]

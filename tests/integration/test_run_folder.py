@@ -145,9 +145,7 @@ def test_the_mean_weighs_domains_alike(finished: Done) -> None:
     domains = list(finished.summary["data"]["domains"])
     for metrics in finished.summary["variants"].values():
         for name in METRICS.values():
-            assert metrics[name] == pytest.approx(
-                np.mean([metrics[f"{one}/{name}"] for one in domains]), abs=1e-12
-            )
+            assert metrics[name] == pytest.approx(np.mean([metrics[f"{one}/{name}"] for one in domains]), abs=1e-12)
 
 
 def test_per_query_means_are_the_summary_s(finished: Done) -> None:
@@ -196,9 +194,7 @@ def test_ceilings_are_above_what_they_bound(finished: Done) -> None:
     for metric in METRICS.values():
         for domain in finished.summary["data"]["domains"]:
             name = f"{domain}/{metric}"
-            fixed = [
-                variants[one][name] for one in ("bm25", "dense", "static", "static_tuned", "static_tuned_pulls")
-            ]
+            fixed = [variants[one][name] for one in ("bm25", "dense", "static", "static_tuned", "static_tuned_pulls")]
             assert variants["oracle_query"][name] >= variants["oracle_domain"][name] - 1e-12
             assert variants["oracle_domain"][name] >= max(fixed) - 1e-12
 

@@ -66,9 +66,7 @@ def test_trec_eval_gives_the_same_recall_and_ndcg_for_every_query(beir: Done) ->
 def test_trec_eval_places_a_learner_s_first_seed_among_its_seeds(beir: Done) -> None:
     """One seed of n lies within sd·sqrt(n − 1) of their mean, whatever the values."""
     rows = parquet.read_table(beir.folder / "per_query.parquet").to_pandas().set_index(["variant", "query_id"])
-    learners = [
-        (name.removesuffix(".seed0"), ranked) for name, ranked in rankings(beir) if name.endswith(".seed0")
-    ]
+    learners = [(name.removesuffix(".seed0"), ranked) for name, ranked in rankings(beir) if name.endswith(".seed0")]
     assert {name for name, _ in learners} == {"thompson", "thompson_true_domain"}
     for variant, ranked in learners:
         own = rows.loc[variant]
@@ -126,9 +124,7 @@ def test_the_second_implementation_agrees_for_every_alpha(
         np.testing.assert_allclose(baked[collection.domain][field], expected[name], atol=1e-6, err_msg=name)
 
 
-def test_the_logged_decisions_explain_the_learner_s_score(
-    beir: Done, baked: dict[str, dict[str, np.ndarray]]
-) -> None:
+def test_the_logged_decisions_explain_the_learner_s_score(beir: Done, baked: dict[str, dict[str, np.ndarray]]) -> None:
     """Conjugate updates over decisions.parquet, by hand, give each seed's frozen actions, and so per_query.
 
     All twenty seeds are logged. The bandit is played by the detected domain.

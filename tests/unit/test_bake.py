@@ -41,9 +41,7 @@ def judgments(number: int) -> dict[int, int]:
 
 QRELS = [judgments(number) for number in range(QUERIES)]
 # As real scores are: BM25 is 0 for many passages, and now and then for all; cosines are close together.
-LEXICAL = (RANDOM.random((3, QUERIES, PASSAGES)) * RANDOM.integers(0, 2, (3, QUERIES, PASSAGES)) * 9).astype(
-    np.float32
-)
+LEXICAL = (RANDOM.random((3, QUERIES, PASSAGES)) * RANDOM.integers(0, 2, (3, QUERIES, PASSAGES)) * 9).astype(np.float32)
 DENSE = (0.2 + 0.5 * RANDOM.random((3, QUERIES, PASSAGES))).astype(np.float32)
 LATE = (0.5 + 0.4 * RANDOM.random((QUERIES, PASSAGES))).astype(np.float32)
 LEXICAL[:, 3] = 0
@@ -72,9 +70,7 @@ FEATURE = np.zeros((QUERIES, 2), np.float32)
 
 @pytest.fixture(scope="module")
 def corpus() -> Collection:
-    return collection(
-        [f"text {row}" for row in range(PASSAGES)], [f"query {row}" for row in range(QUERIES)], QRELS
-    )
+    return collection([f"text {row}" for row in range(PASSAGES)], [f"query {row}" for row in range(QUERIES)], QRELS)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +95,7 @@ def naive_ranking(query: int, actions: ActionSet, action: int) -> list[int]:
         depth, K,
     )  # fmt: skip
     return [
-        row
-        for row, score in zip(reference.ranking(members, scores), sorted(scores)[::-1], strict=True)
-        if score >= 0
+        row for row, score in zip(reference.ranking(members, scores), sorted(scores)[::-1], strict=True) if score >= 0
     ]
 
 
@@ -239,9 +233,7 @@ def test_what_is_kept_is_not_made_again(tmp_path: Path) -> None:
     assert first.fresh and encoder.asked == 1 and files(tmp_path) == {"pools": 1, "features": 1, "metrics": 1}
     again = prepared(tmp_path, ALPHA, encoder)
     assert not again.fresh and again.name == first.name and encoder.asked == 1
-    for kept, made in zip(
-        (*again.baked[:4], *again.baked.pools), (*first.baked[:4], *first.baked.pools), strict=True
-    ):
+    for kept, made in zip((*again.baked[:4], *again.baked.pools), (*first.baked[:4], *first.baked.pools), strict=True):
         assert kept.dtype == made.dtype
         np.testing.assert_array_equal(kept, made)
     assert again.baked.features.shape == (QUERIES, len(FEATURES)) and np.isfinite(again.baked.features).all()

@@ -73,9 +73,7 @@ def test_every_build_has_a_yaml() -> None:
     for path in SOURCES:
         for node in parsed(path).body:
             if isinstance(node, ast.FunctionDef) and node.name == "build" and not node.args.args:
-                built.add(
-                    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-                )
+                built.add(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"))
     named = {node["_target_"].removesuffix(".build") for node in VARIANTS.values()}
     assert built == named
 
@@ -94,15 +92,11 @@ def test_every_stage_can_be_left_out_by_one_override(group: str) -> None:
     assert f"{group}/{NULL_VARIANTS[group]}" in VARIANTS
 
 
-@pytest.mark.parametrize(
-    "path", sorted((config.folder() / "experiment").glob("*.yaml")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", sorted((config.folder() / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_an_experiment_opens_as_a_lab_note(path: Path) -> None:
     head = path.read_text(encoding="utf-8").split("\nexperiment:")[0].splitlines()
     assert head[0] == "# @package _global_"
-    said = {
-        line.lstrip("# ").split(maxsplit=1)[0] for line in head[1:] if line.startswith("# ") and line[2] != " "
-    }
+    said = {line.lstrip("# ").split(maxsplit=1)[0] for line in head[1:] if line.startswith("# ") and line[2] != " "}
     assert said >= {"Question", "Command", "Duration", "Expected"}
     assert f"+experiment={path.stem}" in "\n".join(head)
     assert VARIANTS[f"experiment/{path.stem}"]["name"] == path.stem
@@ -203,9 +197,7 @@ def imported(*arguments: str, cwd: Path) -> set[str]:
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("+experiment=week2", "--cfg", "job"), ("--version",)], ids=lambda given: given[-1]
 )
-def test_what_needs_no_arrays_imports_none_of_the_heavy_packages(
-    tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_what_needs_no_arrays_imports_none_of_the_heavy_packages(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = imported(*arguments, cwd=tmp_path)
     assert "hydra" in found and "rag_lab" in found
     assert found & HEAVY == set()

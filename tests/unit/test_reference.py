@@ -211,9 +211,7 @@ def test_thompson_by_hand() -> None:
 
 
 def test_thompson_starts_from_a_prior_of_each_arm() -> None:
-    actions, means, pulls = reference.thompson_run(
-        np.zeros((1, 2)), [], np.array([0.1, 0.9]), 1, 1, np.zeros((0, 2))
-    )
+    actions, means, pulls = reference.thompson_run(np.zeros((1, 2)), [], np.array([0.1, 0.9]), 1, 1, np.zeros((0, 2)))
     assert (actions.tolist(), means.tolist(), pulls.tolist()) == ([], [0.1, 0.9], [0, 0])
 
 

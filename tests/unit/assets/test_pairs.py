@@ -21,9 +21,7 @@ def pairs(rows: dict[tuple[int, int], float]) -> Pairs:
 
 def read(store: PairStore, number: dict[bytes, int] = NUMBER) -> dict[tuple[int, int], float]:
     found = store.read(number, number)
-    return dict(
-        zip(zip(found.passage.tolist(), found.query.tolist(), strict=True), found.score.tolist(), strict=True)
-    )
+    return dict(zip(zip(found.passage.tolist(), found.query.tolist(), strict=True), found.score.tolist(), strict=True))
 
 
 def test_what_is_added_is_read_back_in_the_reader_s_own_numbers(tmp_path: Path) -> None:
@@ -39,9 +37,7 @@ def test_what_is_added_is_read_back_in_the_reader_s_own_numbers(tmp_path: Path) 
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.lists(
-        st.dictionaries(st.tuples(st.integers(0, 8), st.integers(0, 8)), st.sampled_from([0, 0.5]), min_size=1)
-    )
+    st.lists(st.dictionaries(st.tuples(st.integers(0, 8), st.integers(0, 8)), st.sampled_from([0, 0.5]), min_size=1))
 )
 def test_segments_unite(tmp_path_factory, segments: list[dict[tuple[int, int], float]]) -> None:  # type: ignore[no-untyped-def]
     store, expected = PairStore(tmp_path_factory.mktemp("pairs"), "scorer"), {}

@@ -55,9 +55,7 @@ def make_wheel(folder: Path, name: str, content: bytes) -> Pin:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}/data.bin", content)
         archive.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(
-            f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{stem}.dist-info/RECORD", "")
     return Pin(name, "1.0", hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
 
@@ -109,9 +107,7 @@ def test_pins_are_whole_and_distinct() -> None:
     assert all(re.fullmatch(r"[0-9a-f]{64}", pin.sha256) for pin in wheels.PINS)
 
 
-def test_the_cache_folder_follows_the_environment_at_call_time(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_cache_folder_follows_the_environment_at_call_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RAG_LAB_CACHE", str(tmp_path / "one"))
     assert cache_folder() == tmp_path / "one"
     monkeypatch.setenv("RAG_LAB_CACHE", "relative")

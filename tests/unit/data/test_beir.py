@@ -240,8 +240,7 @@ BAD_ROWS: dict[str, tuple[str, str | bytes, str]] = {
     "no header": (
         "qrels/test.tsv",
         "1\ta\t2\n",
-        "qrels/test.tsv:1: found '1\\ta\\t2'; the first line is the header query-id corpus-id score, "
-        "separated by tabs",
+        "qrels/test.tsv:1: found '1\\ta\\t2'; the first line is the header query-id corpus-id score, separated by tabs",
     ),
     "an empty file": (
         "qrels/train.tsv",
@@ -319,8 +318,7 @@ def test_a_truncated_gzip_says_where_it_breaks_off(tmp_path: Path) -> None:
     found = complaint(gzipped(tmp_path, whole[: len(whole) // 2]))
     place, _, problem = found.partition(": ")
     assert problem == (
-        "damaged gzip: Compressed file ended before the end-of-stream marker was reached; "
-        "fetch it or compress it again"
+        "damaged gzip: Compressed file ended before the end-of-stream marker was reached; fetch it or compress it again"
     )
     assert place.startswith("corpus.jsonl.gz:") and 100 < int(place.split(":")[1]) < 400
 

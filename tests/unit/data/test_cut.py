@@ -19,12 +19,10 @@ def collection(domain: str, passages: int, judged: list[tuple[Split, list[int]]]
         domain=domain,
         passages=tuple(Passage(f"p{row}", "", f"text {row}", row) for row in range(passages)),
         queries=tuple(
-            Query(f"{domain}/{row}", f"question {row}", domain, split, row)
-            for row, (split, _) in enumerate(judged)
+            Query(f"{domain}/{row}", f"question {row}", domain, split, row) for row, (split, _) in enumerate(judged)
         ),
         qrels={
-            f"{domain}/{row}": {f"p{passage}": passage % 3 for passage in rows}
-            for row, (_, rows) in enumerate(judged)
+            f"{domain}/{row}": {f"p{passage}": passage % 3 for passage in rows} for row, (_, rows) in enumerate(judged)
         },
         passages_in_source=passages,
         queries_in_source=len(judged),
@@ -128,9 +126,7 @@ def test_judged_passages_beyond_the_limit_are_kept_and_said() -> None:
     rows: list[tuple[Split, list[int]]] = [("train", [0, 1]), ("test", [2, 3])]
     (kept,), notes = cut([collection("a", 9, rows)], max_queries=None, max_passages=3)
     assert [passage.row for passage in kept.passages] == [0, 1, 2, 3]
-    assert notes == (
-        "data.max_passages=3, but 4 passages are kept: the judged passages of kept queries always are.",
-    )
+    assert notes == ("data.max_passages=3, but 4 passages are kept: the judged passages of kept queries always are.",)
 
 
 def test_too_few_queries_for_the_domains_is_one_clear_line() -> None:

@@ -50,9 +50,7 @@ def test_it_is_the_sha256_of_the_canonical_form() -> None:
 
 
 @given(st.permutations(range(2)), st.permutations(range(2)), st.permutations(range(2)), st.booleans())
-def test_orders_do_not_change_it(
-    passages: list[int], queries: list[int], judgments: list[int], swap: bool
-) -> None:
+def test_orders_do_not_change_it(passages: list[int], queries: list[int], judgments: list[int], swap: bool) -> None:
     ids = list(ONE.qrels)
     other = replace(
         ONE,

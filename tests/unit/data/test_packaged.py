@@ -200,9 +200,7 @@ TASKS = [
     {
         "id": "task_002",
         "required_documents": ["doc_checking_accounts_blue_account_003"],
-        "user_scenario": {
-            "instructions": "Your character is Kenji.\n- Start by saying you want to change your email."
-        },
+        "user_scenario": {"instructions": "Your character is Kenji.\n- Start by saying you want to change your email."},
     },
     {
         "id": "task_003",
@@ -458,9 +456,7 @@ def test_a_damaged_kept_file_is_remade(wheelhouse: Path) -> None:
             sources.loads(damaged)
 
 
-def test_the_kept_file_is_named_after_pins_and_derivation(
-    wheelhouse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kept_file_is_named_after_pins_and_derivation(wheelhouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {sources.kept()}
     monkeypatch.setattr(sources, "DERIVATION", sources.DERIVATION + 1)
     names.add(sources.kept())

@@ -75,9 +75,7 @@ def test_rows_are_counted_against_the_whole_file_even_in_a_cut(folder: Folder) -
 
 
 def test_rows_of_queries_are_counted_too(folder: Folder) -> None:
-    with pytest.raises(
-        DataError, match=r"queries\.npy: 2 rows, but the source file has 3; encode the whole file$"
-    ):
+    with pytest.raises(DataError, match=r"queries\.npy: 2 rows, but the source file has 3; encode the whole file$"):
         encoder(folder(queries=QUERIES[:2])).queries(cut([1], [0]), Bars())
 
 
@@ -129,9 +127,7 @@ def test_a_file_that_is_not_there(folder: Folder) -> None:
 
 
 def test_a_domain_without_a_folder(folder: Folder) -> None:
-    with pytest.raises(
-        ConfigError, match=r"'finance'; it has \['healthcare'\]; .*encoder\.domains\.finance=<folder"
-    ):
+    with pytest.raises(ConfigError, match=r"'finance'; it has \['healthcare'\]; .*encoder\.domains\.finance=<folder"):
         encoder(folder()).passages(replace(WHOLE, domain="finance"), Bars())
     with pytest.raises(ConfigError, match=r"it has none; .*encoder\.domains\.healthcare="):
         build(domains={}).identity(WHOLE)

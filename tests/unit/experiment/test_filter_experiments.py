@@ -18,6 +18,7 @@ from rag_lab.errors import ConfigError, DataError
 from rag_lab.experiment import filter_settings
 from rag_lab.experiment.feedback_effect import Band, Effect, Interval, Level
 from rag_lab.experiment.lab import RECALL, Lab, Table
+from rag_lab.l1_retrieval.actions import labels, read
 from rag_lab.types import Dataset
 
 
@@ -75,10 +76,14 @@ def test_a_small_search(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     worth = random.random((40, 1)) < np.linspace(0.3, 0.9, 4)
     domain, none = np.repeat([0, 1], 20), np.zeros(40, int)
+    actions = read("alpha", [{"alpha": [0, 0.3, 0.6, 1]}])
     table = Table(
-        (), domain, domain, np.zeros(40, bool), none, {RECALL: worth.astype(float)}, {}, none, none, "", 0
-    )
-    monkeypatch.setattr(filter_settings, "tabulate", lambda lab: table)
+        queries=(), domain=domain, context=domain, features=np.zeros((40, 1)), test=np.zeros(40, bool), cluster=none,
+        metrics={RECALL: worth.astype(float)}, prices={}, reward=worth.astype(float),
+        found=np.zeros((40, 4), np.int32), actions=actions, labels=tuple(labels(actions)),
+        sets={"alpha": np.arange(4)}, baked={}, rows=none, tokens=none, identity="", unjudged=0, notes=(),
+    )  # fmt: skip
+    monkeypatch.setattr(filter_settings, "tabulate", lambda lab, sets, reward: table)
     monkeypatch.setattr(Dataset, "domains", ("a", "b"))
     found = experiment("filter_settings", **SMALL).execute(lab("jax"))
     rows = found.curves["filter_settings"]

@@ -14,9 +14,7 @@ QUERIES = [Query(f"q{number}", "?", "a", "test", number) for number in range(200
 
 
 def test_popularity_follows_zipf() -> None:
-    counts = sorted(
-        Counter(one.query.id for one in requests(QUERIES, length=20_000, exponent=1.0, seed=0)).values()
-    )
+    counts = sorted(Counter(one.query.id for one in requests(QUERIES, length=20_000, exponent=1.0, seed=0)).values())
     expected = 20_000 / np.arange(1, 201) / (1 / np.arange(1, 201)).sum()
     assert counts[-1] == pytest.approx(expected[0], rel=0.1)
     assert sum(counts[-10:]) == pytest.approx(expected[:10].sum(), rel=0.05)

@@ -149,9 +149,7 @@ def test_fewer_workers_do_not_show_how_the_pool_scales() -> None:
 
 def test_the_point_from_which_the_kernel_beats_any_pool() -> None:
     slow, quick = rounds(w0=9, w1=4, w2=5), rounds(w0=2, w1=4, w2=3)
-    assert (
-        verdicts.overtaking({10: slow, 100: quick, 1000: quick}) == "the kernel beats any pool from 100 items on"
-    )
+    assert verdicts.overtaking({10: slow, 100: quick, 1000: quick}) == "the kernel beats any pool from 100 items on"
     assert verdicts.overtaking({10: quick, 100: slow}) == "the kernel does not beat every pool at 100 items"
     assert "at every size measured, 10 to 100" in verdicts.overtaking({10: quick, 100: quick})
 

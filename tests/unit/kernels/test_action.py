@@ -46,9 +46,7 @@ def test_by_hand() -> None:
     st.integers(0, 1000), st.integers(1, PLACES), st.floats(0, 1, width=32), st.booleans(),
     st.sampled_from([0.0, 0.25, 1.0]), st.integers(1, PLACES),
 )  # fmt: skip
-def test_the_naive_action_agrees(
-    seed: int, count: int, alpha: float, by_rank: bool, late: float, depth: int
-) -> None:
+def test_the_naive_action_agrees(seed: int, count: int, alpha: float, by_rank: bool, late: float, depth: int) -> None:
     pool = candidates(seed, count)
     found = np.asarray(_scores(action(alpha, by_rank, late, depth), pool, jnp.float32(K)))
     lexical, dense, tokens = (np.asarray(one, np.float64)[:count] for one in pool[:3])

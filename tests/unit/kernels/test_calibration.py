@@ -16,9 +16,7 @@ def test_the_error_of_worked_bins() -> None:
     """Two in the bin of 0.95, one of them right; two in that of 0.55, both right: (0.9 + 0.9) / 4."""
     confidence = jnp.array([0.95, 0.95, 0.55, 0.55])
     right = jnp.array([True, False, True, True])
-    assert float(expected_calibration_error(confidence, right)) == pytest.approx(
-        (2 * 0.45 + 2 * 0.45) / 4, abs=1e-6
-    )
+    assert float(expected_calibration_error(confidence, right)) == pytest.approx((2 * 0.45 + 2 * 0.45) / 4, abs=1e-6)
 
 
 def test_the_temperature_is_that_of_the_labels() -> None:
@@ -32,9 +30,7 @@ def test_the_temperature_is_that_of_the_labels() -> None:
     assert float(nll(jnp.asarray(logits), labels, found)) <= float(nll(jnp.asarray(logits), labels, grid[0]))
 
 
-@pytest.mark.parametrize(
-    ("precision", "cut"), [(0.0, 0.0), (0.5, 0.0), (0.7, 0.6), (0.9, 0.8), (1.0, 0.8)], ids=str
-)
+@pytest.mark.parametrize(("precision", "cut"), [(0.0, 0.0), (0.5, 0.0), (0.7, 0.6), (0.9, 0.8), (1.0, 0.8)], ids=str)
 def test_worked_thresholds(precision: float, cut: float) -> None:
     """Right, right, wrong, right, wrong, wrong from the most confident down: precisions 1, 1, ⅔, ¾, ⅗, ½."""
     confidence = jnp.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])

@@ -92,9 +92,7 @@ def test_a_glance_is_a_little_evidence() -> None:
     assert float(attention(jnp.float32(5e-8), 5.0)) == pytest.approx(1e-8, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("position", "correction"), [(1, 0.1**0.5), (4, 0.4**0.5), (10, 1), (11, 1), (2**31 - 1, 1)]
-)
+@pytest.mark.parametrize(("position", "correction"), [(1, 0.1**0.5), (4, 0.4**0.5), (10, 1), (11, 1), (2**31 - 1, 1)])
 def test_position_by_hand(position: int, correction: float) -> None:
     assert float(position_correction(jnp.int32(position), 0.5, 10)) == pytest.approx(correction, rel=1e-6)
 

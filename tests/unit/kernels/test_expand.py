@@ -37,9 +37,7 @@ def test_by_hand() -> None:
 @settings(max_examples=50, deadline=None)
 @given(queries, found, masks, weights)
 def test_the_naive_query_agrees(query: np.ndarray, evidence: np.ndarray, real: np.ndarray, weight: float) -> None:
-    plain = query.astype(np.float64) + weight * (
-        evidence[real].astype(np.float64).mean(axis=0) if real.any() else 0
-    )
+    plain = query.astype(np.float64) + weight * (evidence[real].astype(np.float64).mean(axis=0) if real.any() else 0)
     if np.linalg.norm(plain) < 1e-3:
         return  # what points nowhere has no direction to agree on
     expected = reference.rocchio(query, evidence[real], weight) if real.any() else plain / np.linalg.norm(plain)

@@ -103,18 +103,14 @@ def test_the_best_of_either_ranker_tie_when_both_weigh_the_same() -> None:
 def test_reciprocal_rank_by_hand() -> None:
     """α 0.75, k 1: 0.75/2 + 0.25/4, 0.75/3 + 0.25/2 and 0.75/4 + 0.25/3, stretched to [0, 1]; padding is out."""
     real = jnp.array([True, True, True, False])
-    fused = reciprocal_rank(
-        jnp.array([1, 2, 3, 4]), jnp.array([3, 1, 2, 4]), real, jnp.float32(0.75), jnp.float32(1)
-    )
+    fused = reciprocal_rank(jnp.array([1, 2, 3, 4]), jnp.array([3, 1, 2, 4]), real, jnp.float32(0.75), jnp.float32(1))
     low, high = 0.75 / 4 + 0.25 / 3, 0.75 / 2 + 0.25 / 4
     np.testing.assert_allclose(fused, [1, (0.75 / 3 + 0.25 / 2 - low) / (high - low), 0, -np.inf], atol=1e-6)
 
 
 @settings(max_examples=50, deadline=None)
 @given(scores, scores, masks, alphas)
-def test_the_naive_reciprocal_ranks_agree(
-    one: np.ndarray, other: np.ndarray, real: np.ndarray, alpha: float
-) -> None:
+def test_the_naive_reciprocal_ranks_agree(one: np.ndarray, other: np.ndarray, real: np.ndarray, alpha: float) -> None:
     mask = jnp.array(real)
     fused = np.asarray(
         reciprocal_rank(
@@ -169,10 +165,7 @@ def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     alike(mix, examples)
     alike(
         reciprocal_rank,
-        [
-            (ranks(one, real), ranks(other, real), real, alpha, jnp.float32(60))
-            for one, other, real, alpha in examples
-        ],
+        [(ranks(one, real), ranks(other, real), real, alpha, jnp.float32(60)) for one, other, real, alpha in examples],
     )
 
 

@@ -38,9 +38,7 @@ def naive(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 def test_two_arms_in_closed_form() -> None:
     """P(first > second) = Φ((m₁ − m₂) / √(s₁² + s₂²)) = Φ(0.5 / 0.5)."""
     first = NormalDist().cdf(1)
-    np.testing.assert_allclose(
-        propensity(jnp.array([1.0, 0.5]), jnp.array([0.3, 0.4])), [first, 1 - first], atol=1e-6
-    )
+    np.testing.assert_allclose(propensity(jnp.array([1.0, 0.5]), jnp.array([0.3, 0.4])), [first, 1 - first], atol=1e-6)
 
 
 def test_equal_arms_share_alike() -> None:

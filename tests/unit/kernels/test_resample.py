@@ -100,8 +100,7 @@ def test_all_labellings_agree(sums: np.ndarray) -> None:
 @given(hundredths, st.sampled_from([-4.0, -1.0, 0.5, 1024.0]))
 def test_neither_direction_nor_unit_matters(sums: np.ndarray, factor: float) -> None:
     one, other = (
-        float(_sign_flip(KEY, jnp.array(each, jnp.float32), RESAMPLES))
-        for each in (sums / 100, factor * sums / 100)
+        float(_sign_flip(KEY, jnp.array(each, jnp.float32), RESAMPLES)) for each in (sums / 100, factor * sums / 100)
     )
     assert one == other
 

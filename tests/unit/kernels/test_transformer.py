@@ -31,9 +31,7 @@ def tensors(seed: int = 0) -> dict[str, np.ndarray]:
         for part, size in sizes.items():
             shapes |= {f"{name}.{part}.weight": size, f"{name}.{part}.bias": size[:1]}
     norms = ["embeddings.LayerNorm"] + [
-        f"encoder.layer.{layer}.{part}.LayerNorm"
-        for layer in range(LAYERS)
-        for part in ("attention.output", "output")
+        f"encoder.layer.{layer}.{part}.LayerNorm" for layer in range(LAYERS) for part in ("attention.output", "output")
     ]
     out = {name: random.normal(0, 0.5, shape) for name, shape in shapes.items()}
     for name in norms:

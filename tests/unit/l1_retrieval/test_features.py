@@ -31,9 +31,7 @@ def test_the_naive_features_agree_for_every_query() -> None:
     found = measure(ASKED, Lexical(TEXTS, 1.5, 0.75), pools)
     assert found.shape == (len(ASKED), len(FEATURES)) and found.dtype == np.float32 and np.isfinite(found).all()
     held = reference.words(TEXTS)
-    df = {
-        word: sum(word in passage for passage in held) for word in {word for passage in held for word in passage}
-    }
+    df = {word: sum(word in passage for passage in held) for word in {word for passage in held for word in passage}}
     for row, query in enumerate(ASKED):
         real = pools.real[row]
         bm25, dense = (np.asarray(each[row][real], np.float64) for each in (pools.lexical, pools.dense))

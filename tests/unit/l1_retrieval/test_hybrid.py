@@ -33,9 +33,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 TEXTS = [" ".join(RANDOM.choice(WORDS, size, p=SHARES)) for size in RANDOM.integers(3, 40, PASSAGES)]
 ASKED = [" ".join(RANDOM.choice(WORDS, size, p=SHARES)) for size in RANDOM.integers(1, 8, QUERIES)]
 ASKED[4] = "nothing in common"
-QRELS = [
-    dict(zip(RANDOM.choice(PASSAGES, 5, replace=False).tolist(), (1, 2, 0, 1, 3), strict=True)) for _ in ASKED
-]
+QRELS = [dict(zip(RANDOM.choice(PASSAGES, 5, replace=False).tolist(), (1, 2, 0, 1, 3), strict=True)) for _ in ASKED]
 CORPUS = unit(RANDOM.normal(size=(PASSAGES, 16)) + 0.5)
 VECTORS = unit(RANDOM.normal(size=(QUERIES, 16)) + 0.5)
 
@@ -110,9 +108,7 @@ def test_what_each_expansion_depends_on() -> None:
 
 def test_a_title_is_part_of_the_text(domain: Collection) -> None:
     titled = domain.passages[0]._replace(title="mistletoe")
-    one = Collection(
-        domain.domain, (titled, *domain.passages[1:]), domain.queries[:1], domain.qrels, PASSAGES, QUERIES
-    )
+    one = Collection(domain.domain, (titled, *domain.passages[1:]), domain.queries[:1], domain.qrels, PASSAGES, QUERIES)
     asked = Collection(
         one.domain, one.passages, (domain.queries[0]._replace(text="mistletoe"),), one.qrels, PASSAGES, QUERIES
     )

@@ -15,13 +15,9 @@ INDEX = Lexical(PASSAGES, 1.5, 0.75)
 NAMES = {number: word for word, number in INDEX.number.items()}
 
 
-def expanded(
-    query: str, evidence: list[int], scores: list[float], terms: int, original: float
-) -> dict[str, float]:
+def expanded(query: str, evidence: list[int], scores: list[float], terms: int, original: float) -> dict[str, float]:
     (known,) = INDEX.known([query])
-    found = expand(
-        known, np.array(evidence, int), np.array(scores, float), INDEX.bags, terms=terms, original=original
-    )
+    found = expand(known, np.array(evidence, int), np.array(scores, float), INDEX.bags, terms=terms, original=original)
     return {NAMES[word]: weight for word, weight in found.items()}
 
 

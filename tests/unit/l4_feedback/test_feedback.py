@@ -81,9 +81,7 @@ def test_times_keep_their_microseconds(tmp_path: Path) -> None:
 
 def test_unsound_numbers_are_left_to_the_filter(tmp_path: Path) -> None:
     wrong = [{"rating": math.nan}, {"rating": -3}, {"rating": 1e300}, {"dwell_s": 1e300}, {"time_s": math.inf}]
-    rows = [
-        ROWS[0] | {"time_s": NOW, "user": number} | row for number, row in enumerate([*wrong, {"position": -5}])
-    ]
+    rows = [ROWS[0] | {"time_s": NOW, "user": number} | row for number, row in enumerate([*wrong, {"position": -5}])]
     found = log.read(lines(tmp_path / "feedback.jsonl", rows), DOMAINS)
     assert (Vectorized(SETTINGS).weigh(found.batch, NOW).reason == Reason.INVALID).all()
 

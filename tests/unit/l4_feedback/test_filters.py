@@ -157,17 +157,13 @@ def test_zero_and_minus_zero_are_one_time(one: Filter) -> None:
 
 def test_too_little_attention(one: Filter) -> None:
     """717/1024 · (1 − exp(−dwell/5)) passes 0.2503 between 2.2 and 2.3 seconds."""
-    rows = [
-        {"user": number, "query": number, "dwell_s": dwell_s} for number, dwell_s in enumerate((0.0, 2.2, 2.3))
-    ]
+    rows = [{"user": number, "query": number, "dwell_s": dwell_s} for number, dwell_s in enumerate((0.0, 2.2, 2.3))]
     assert reasons(one.weigh(batch(rows), NOW)) == [LOW, LOW, KEPT]
 
 
 def known(answers: int = 30) -> list[dict[str, Any]]:
     """What makes users 0 to 3 reliable: in domain 0 they agree on good and bad answers."""
-    return [
-        {"user": user, "query": query, "rating": float(query % 2)} for query in range(answers) for user in range(4)
-    ]
+    return [{"user": user, "query": query, "rating": float(query % 2)} for query in range(answers) for user in range(4)]
 
 
 def answers(ratings: list[tuple[float, float, float]], domain: int, first: int = 1000) -> list[dict[str, Any]]:
@@ -209,8 +205,7 @@ def test_three_sigma_in_a_large_domain(one: Filter) -> None:
 def test_the_unknown_domain_is_a_group_of_its_own(one: Filter) -> None:
     """A difference that is nothing among the wild ones of domain 1 is an outlier among the calm ones of -1."""
     apart, together = (
-        reasons(one.weigh(batch(known(60) + answers(WILD, 1) + answers(CALM, domain, 2000)), NOW))
-        for domain in (-1, 1)
+        reasons(one.weigh(batch(known(60) + answers(WILD, 1) + answers(CALM, domain, 2000)), NOW)) for domain in (-1, 1)
     )
     assert apart[-1] == ROBUST and together[-1] == KEPT
 
@@ -267,9 +262,7 @@ def test_a_second_reading_takes_the_liars_out_of_the_means(one: Filter) -> None:
 
 def test_whoever_meets_no_trusted_other_keeps_the_first_reading(one: Filter) -> None:
     """Two who contradict each other, and meet nobody else, are not believed for want of a trusted other."""
-    rows = [
-        {"user": user, "query": 100 + query, "rating": float(user % 2)} for query in range(12) for user in (8, 9)
-    ]
+    rows = [{"user": user, "query": 100 + query, "rating": float(user % 2)} for query in range(12) for user in (8, 9)]
     found = one.weigh(batch(known() + rows), NOW)
     assert (found.reason[-24:] == LOW).all() and found.keep[:-24].all()
 
@@ -299,10 +292,7 @@ def test_the_batch_is_left_as_it_was(one: Filter) -> None:
 def test_other_types_and_strides_are_taken(one: Filter) -> None:
     given = crowd([1.0])
     loose = FeedbackBatch(
-        *(
-            np.repeat(column.astype(np.int64 if column.dtype.kind == "i" else np.float64), 2)[::2]
-            for column in given
-        )
+        *(np.repeat(column.astype(np.int64 if column.dtype.kind == "i" else np.float64), 2)[::2] for column in given)
     )
     np.testing.assert_array_equal(one.weigh(loose, NOW).weight, one.weigh(given, NOW).weight)
 
@@ -318,9 +308,7 @@ def test_what_cannot_be_a_batch(one: Filter) -> None:
     with pytest.raises(DataError, match=r"^now is nan; give the time"):
         one.weigh(given, math.nan)
     many = np.zeros(MAX_ITEMS + 1, np.int8)
-    with pytest.raises(
-        DataError, match=r"^feedback: 4,194,305 items; at most 4,194,304: weigh a longer log in parts$"
-    ):
+    with pytest.raises(DataError, match=r"^feedback: 4,194,305 items; at most 4,194,304: weigh a longer log in parts$"):
         one.weigh(FeedbackBatch(many, many, many, many, many, many, many), NOW)
 
 

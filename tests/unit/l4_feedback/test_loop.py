@@ -24,9 +24,7 @@ WORTH = np.array([[0.2, 0.8, 0.6, 0.5, 0.4], [0.2, 0.4, 0.5, 0.8, 0.6]])
 REWARDS = (RANDOM.random((QUERIES, 1)) < WORTH[DOMAIN]).astype(np.float32)
 PROMOTED = np.zeros(DOMAINS + 1, np.int64)
 STREAM = replay.streams(0, SEEDS, DOMAIN, 100)
-SETUP = loop.Setup(
-    crowd=60, readers=4, batch=20, window=4, step_s=60.0, kinds=users.NOISY, behaviour=users.BEHAVIOUR
-)
+SETUP = loop.Setup(crowd=60, readers=4, batch=20, window=4, step_s=60.0, kinds=users.NOISY, behaviour=users.BEHAVIOUR)
 
 
 def arms(strength: float = 2.0) -> thompson.Arms:
@@ -70,7 +68,7 @@ def test_items_of_weight_one_are_the_bandits_own_updates() -> None:
     new = loop.believe(arms(), jnp.asarray(context), jnp.asarray(action), jnp.asarray(rating), jnp.ones(30))
     rows = [jax.tree.map(lambda x, row=row: x[row], arms()) for row in range(DOMAINS + 1)]
     for where, what, reward in zip(context, action, rating, strict=True):
-        rows[where] = thompson.observe(rows[where], jnp.int32(what), jnp.float32(reward))
+        rows[where] = thompson.observe(rows[where], jnp.int32(what), jnp.float32(reward), jnp.float32(1))
     np.testing.assert_allclose(new.mean, [row.mean for row in rows], rtol=1e-5)
     np.testing.assert_allclose(new.strength, [row.strength for row in rows])
 

@@ -32,9 +32,7 @@ def test_the_mean_s_interval_is_the_textbook_s() -> None:
     found = interval.mean(values, interval.resampled(100, seed=0, resamples=5000))
     error = 1.96 * values.std() / 10
     assert found.value == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx(
-        (values.mean() - error, values.mean() + error), abs=0.1 * error
-    )
+    assert (found.low, found.high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.1 * error)
 
 
 @settings(max_examples=50, deadline=None)

@@ -13,11 +13,11 @@ RANDOM = np.random.default_rng(0)
 
 
 def test_blocks_are_neighbours_and_the_end_is_joined_to_the_beginning() -> None:
-    drawn = latency.places(50, 200, seed=0, block=10)
-    assert drawn.shape == (200, 50)
-    steps = np.diff(drawn.reshape(200, 5, 10), axis=2) % 50
+    drawn = latency.places(500, 200, seed=0, block=10)
+    assert drawn.shape == (200, 500)
+    steps = np.diff(drawn.reshape(200, 50, 10), axis=2) % 500
     assert (steps == 1).all()
-    counts = np.bincount(drawn.ravel(), minlength=50)
+    counts = np.bincount(drawn.ravel(), minlength=500)
     assert counts.min() > 0.6 * counts.mean() and counts.max() < 1.4 * counts.mean()
 
 

@@ -38,9 +38,7 @@ def resampler() -> Resampler:
 def naive_draws(values: np.ndarray, resamples: int = 1500) -> np.ndarray:
     """[resamples, domains + 1] by the naive bootstrap, domain by domain and their mean."""
     random = np.random.default_rng(1)
-    each = [
-        reference.cluster_bootstrap(values[:, part], CLUSTER[part], resamples, random) for part in (FIRST, ~FIRST)
-    ]
+    each = [reference.cluster_bootstrap(values[:, part], CLUSTER[part], resamples, random) for part in (FIRST, ~FIRST)]
     return np.column_stack([*each, np.mean(each, axis=0)])
 
 

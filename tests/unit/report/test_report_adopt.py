@@ -23,10 +23,7 @@ def test_an_adopted_run_is_kept_under_its_data_variant_and_reads_as_the_run(fold
     kept = adopt(folder, None, tmp_path / "reference")
     assert kept == tmp_path / "reference" / "week2" / "packaged"
     assert set(contents(kept)) == KEPT
-    assert (
-        gzip.decompress((kept / "per_query.parquet.gz").read_bytes())
-        == (folder / "per_query.parquet").read_bytes()
-    )
+    assert gzip.decompress((kept / "per_query.parquet.gz").read_bytes()) == (folder / "per_query.parquet").read_bytes()
     run, original = load(kept), load(folder)
     assert (run.summary, run.curves, run.config) == (original.summary, original.curves, original.config)
 

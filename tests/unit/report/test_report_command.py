@@ -57,9 +57,7 @@ def test_reports_depend_on_the_adopted_runs_alone(folder: Path, here: Path) -> N
     assert str(here) not in text
 
 
-def test_every_experiment_has_a_report_and_nothing_else_is_written(
-    folder: Path, here: Path, tmp_path: Path
-) -> None:
+def test_every_experiment_has_a_report_and_nothing_else_is_written(folder: Path, here: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", summary() | {"experiment": "economy"})
     adopt(other, None, here / "runs" / "reference")
     (here / "runs" / "reference" / "economy" / ".unfinished.new.b").mkdir()

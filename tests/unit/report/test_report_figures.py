@@ -165,9 +165,7 @@ def test_a_setting_that_loses_much_more_does_not_flatten_the_learners(example: R
 
 
 @pytest.mark.parametrize("part", ["regret", "posterior", "convergence", "recall_by_alpha"])
-def test_a_missing_curve_leaves_its_figure_out_and_no_other(
-    example: Run, pictures: list[Picture], part: str
-) -> None:
+def test_a_missing_curve_leaves_its_figure_out_and_no_other(example: Run, pictures: list[Picture], part: str) -> None:
     lines = curves()
     del lines[part]
     assert len(every(replace(example, curves=lines))) == len(pictures) - 1
