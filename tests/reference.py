@@ -150,26 +150,6 @@ def search(
     return bm25_of_weights(rm3(known, [held[row] for row in best], scores, terms, original), passages), dense
 
 
-def search(
-    expansion: str, query: Sequence[str], vector: np.ndarray, held: Sequence[Sequence[str]], vectors: np.ndarray,
-    pool_size: int, count: int, weight: float, terms: int, original: float,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """[passages] BM25 and [passages] cosine of the round that an action looks at: the first, or an expansion's.
-
-    query: its words; held: the passages'. count: passages of evidence; weight: Rocchio's; terms, original: RM3's.
-    """
-    passages = [Counter(words) for words in held]
-    known = [word for word in query if any(word in passage for passage in passages)]
-    vectors, vector = np.asarray(vectors, np.float64), np.asarray(vector, np.float64)
-    bm25, dense = bm25_of_words(known, passages), vectors @ vector
-    if expansion == "none":
-        return bm25, dense
-    best, scores = evidence(pool(bm25, dense, pool_size), bm25, dense, count)
-    if expansion == "rocchio":
-        return bm25, vectors @ rocchio(vector, vectors[best], weight)
-    return bm25_of_weights(rm3(known, [held[row] for row in best], scores, terms, original), passages), dense
-
-
 def places(scores: np.ndarray) -> np.ndarray:
     """[passages] each one's rank, from 1; ties by corpus order."""
     out = np.empty(len(scores), int)
