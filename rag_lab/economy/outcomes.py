@@ -5,7 +5,7 @@ Shapes: Q queries, A actions in the order of the action space, F features. Amoun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,3 +56,21 @@ class Outcomes(NamedTuple):
                 "no query has a quality, a cost and a diversity for every action, so nothing can be learned"
             )
         return rows
+
+
+def joined(parts: Sequence[Outcomes]) -> Outcomes:
+    """The outcomes of several collections, one after another; they have the same actions and the same scores."""
+
+    def rows(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Outcomes(
+        rows("quality"),
+        rows("cost_usd"),
+        rows("diversity"),
+        rows("confidence"),
+        rows("retrieval_usd"),
+        rows("features"),
+        np.max([part.most_usd for part in parts], axis=0),
+        {name: np.concatenate([part.scores[name] for part in parts]) for name in parts[0].scores},
+    )

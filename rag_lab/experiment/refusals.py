@@ -16,13 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from rag_lab.encoder.shelf import Shelf
+from rag_lab.experiment import retrieved
 from rag_lab.experiment.lab import Lab
-from rag_lab.l1_retrieval.index import Index
 from rag_lab.metrics import support
 from rag_lab.types import Collection, Query
-
-BALANCED = 0.5  # the lexical weight α that evidence is retrieved with
-BLOCK_QUERIES = 128  # searched at once: bounds memory at block × passages × 8 bytes
 
 
 class Cases(NamedTuple):
@@ -43,7 +40,7 @@ def collect(lab: Lab, collection: Collection, shelf: Shelf, passages: Sequence[i
     grades = collection.qrels
     judged = [query for query in collection.queries if any(grade > 0 for grade in grades.get(query.id, {}).values())]
     queries = (*judged, *collection.unanswerable)
-    ranked = _ranked(lab, replace(collection, queries=queries), max(passages))
+    ranked = retrieved.search(lab, replace(collection, queries=queries), max(passages)).passage
     shown = sorted(set(ranked[ranked >= 0].tolist()))
     rows = dict(zip(shown, shelf.passages([collection.passages[place] for place in shown]), strict=True))
     cases = [
@@ -63,14 +60,3 @@ def collect(lab: Lab, collection: Collection, shelf: Shelf, passages: Sequence[i
         ),
         np.array([number < len(judged) for number, *_ in cases]),
     )
-
-
-def _ranked(lab: Lab, collection: Collection, depth: int) -> Int[np.ndarray, "Q depth"]:
-    """Places of each query's best passages, best first, -1 past the last."""
-    index = Index(lab.retriever, collection, lab.encoder.passages(collection, lab.progress))
-    vectors, found = lab.encoder.queries(collection, lab.progress), []
-    for start in range(0, len(vectors), BLOCK_QUERIES):
-        part = slice(start, start + BLOCK_QUERIES)
-        texts = [query.text for query in collection.queries[part]]
-        found.append(index.search(texts, vectors[part], np.full(len(texts), BALANCED), depth).passage)
-    return np.concatenate(found)
