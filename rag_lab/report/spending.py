@@ -6,7 +6,7 @@ differ in price by powers of ten; a mix of two points, a straight line on a line
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from rag_lab.report import marks, panels, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.panels import Grid, Panel
 from rag_lab.report.run import Run
+from rag_lab.report.sheet import Sheet
 from rag_lab.report.style import NEUTRAL, TREATMENT, Style, styles, tint
 
 COST, QUALITY = "cost/usd_per_1k_queries", "answer/quality"
@@ -23,8 +24,40 @@ HULLS = {
     "router": ("the router, over preferences", Style(TREATMENT.colour, "circle", "solid")),
     "singles": ("single actions", Style(NEUTRAL, "circle", "dash")),
 }
+COLUMNS = (
+    ("USD per 1,000", COST, wording.usd),
+    ("quality", QUALITY, wording.score),
+    ("covered", "answer/coverage", wording.score),
+    ("diversity", "diversity/evidence", wording.score),
+    ("off the front", "pareto/wasted_share", wording.score),
+)
 BENDS = 24  # points of a line between two corners, so that it bends as it should
 HEIGHT = 420  # pixels
+
+
+def sheet(run: Run) -> Sheet | None:
+    """What every router spent and what that brought; None for a run without routers."""
+    if "economy" not in run.curves:
+        return None
+    rows = [
+        [f"▸ {variant}" if variant == run.treatment else variant, *(_cell(run, variant, *one) for one in COLUMNS)]
+        for variant in run.order
+        if COST in run.variants[variant]
+    ]
+    return Sheet(
+        "Routers",
+        "Test queries, means over domains, with 95% intervals of each router alone. Off the front: answers by actions "
+        "that the router under test believed to be dominated.",
+        ["router", *(head for head, _, _ in COLUMNS)],
+        rows,
+    )
+
+
+def _cell(run: Run, variant: str, head: str, metric: str, write: Callable[[float | None], str]) -> str:
+    found = run.estimate(variant, metric)
+    if found.low is None or found.high is None:
+        return write(found.value)
+    return f"{write(found.value)} {wording.interval(found.low, found.high, write)}"
 
 
 def plane(run: Run) -> Picture | None:
@@ -65,7 +98,7 @@ def plane(run: Run) -> Picture | None:
 
 def _mixed(corners: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """The hull's line, with points between its corners."""
-    place = np.linspace(0, len(corners) - 1, BENDS * max(len(corners) - 1, 1) + 1)
+    place = np.linspace(0, len(corners) - 1, BENDS * (len(corners) - 1) + 1)
     cost, quality = (
         np.interp(place, np.arange(len(corners)), [corner[key] for corner in corners]) for key in ("cost", "quality")
     )

@@ -24,8 +24,8 @@ from rag_lab.economy.answer_cost import answer_usd
 from rag_lab.economy.choice import lattice
 from rag_lab.economy.outcomes import Outcomes
 from rag_lab.encoder import sentences
-from rag_lab.experiment import economy
-from rag_lab.experiment.economy import QUALITY, REFERENCE, WASTED, Material, Plan
+from rag_lab.experiment import routing
+from rag_lab.experiment.routed import QUALITY, REFERENCE, WASTED, Material, Plan
 from rag_lab.experiment.summary import Findings
 from rag_lab.l1_retrieval.lexical import Lexical
 from rag_lab.metrics.answer import coverage
@@ -136,7 +136,7 @@ def material(shared_data: Path) -> Material:
 def found(material: Material) -> Findings:
     names = ("best_single", "cascade", "knn", "random_mix")
     routers = {"pareto": build("pareto", preference=PREFERENCE)} | {name: build(name) for name in names}
-    return economy.investigate(material, Plan("pareto", routers, lattice(8), resamples=500, seed=0))
+    return routing.investigate(material, Plan("pareto", routers, lattice(8), resamples=500, seed=0))
 
 
 def test_outcomes_are_real(material: Material) -> None:
