@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from rag_lab import wiring
+from rag_lab.economy.actions import place
 from rag_lab.economy.choice import lattice
 from rag_lab.economy.router import Router
 from rag_lab.experiment import routing
@@ -37,8 +38,13 @@ class Economy(NamedTuple):
     resamples: int
 
     def check(self, lab: Lab) -> None:
-        """ConfigError where a router or a generator cannot be built, or a domain has no reference answers."""
-        self._routers(lab)
+        """ConfigError where a router or a generator cannot be built, a router's one action is not on offer, or a
+        domain has no reference answers.
+        """
+        for name, router in self._routers(lab).items():
+            if router.always is not None:
+                where = "router" if name == lab.choices["router"] else f"experiment.references.{name}"
+                place(self.offer.actions(), router.always, where)
         self.offer.check(lab)
         for collection in lab.dataset.collections:
             lab.encoder.check(collection, lab.progress)
@@ -77,12 +83,12 @@ def per_query(lab: Lab, game: Game) -> pa.Table:
                 {
                     "query_id": test.queries,
                     "domain": [known[query].domain for query in test.queries],
-                    "detected_domain": pa.array([detected[place] for place in test.context], pa.string()),
+                    "detected_domain": pa.array([detected[number] for number in test.context], pa.string()),
                     "split": ["test"] * count,
                     "variant": [name] * count,
                     "latency_ms": pa.nulls(count, pa.float64()),  # not measured by a replay
                     "cost_usd": one.values[COST] / 1000,
-                    "action": [test.actions[place].label for place in one.routed.action],
+                    "action": [test.actions[number].label for number in one.routed.action],
                     "cluster": test.cluster,
                     **{
                         metric.replace("/", "_"): pa.array(values, pa.float64(), mask=~np.isfinite(values))

@@ -85,7 +85,7 @@ class Offer(NamedTuple):
                 f"experiment.tiers.{tier}: this generator does not bound its answers, so nobody knows the most that "
                 "one can cost; give generator@experiment.tiers.<tier>=extractive, openai or llamacpp"
             )
-        return stage  # type: ignore[no-any-return]
+        return stage
 
     def collect(self, lab: Lab, table: Table) -> Material:
         """Answer, grade and price what is not kept yet; the queries in the order of the table."""
@@ -110,9 +110,7 @@ class Offer(NamedTuple):
             scored = score_tiers(
                 collection, collection.queries, actions, evidence, desks, CACHE / "answers", lab.progress
             )
-            most = {
-                tier: limits(collection.queries, shelf.count, stage.max_tokens) for tier, stage in stages.items()
-            }
+            most = {tier: limits(collection.queries, shelf.count, stage.max_tokens) for tier, stage in stages.items()}
             features = table.features[rows].astype(np.float32)
             parts.append((rows, outcomes(scored, actions, lab.prices, usd[rows, 0], features, most)))
         order = np.concatenate([rows for rows, _ in parts])

@@ -19,7 +19,18 @@ from jaxtyping import Float
 from rag_lab.economy.front import nondominated
 from rag_lab.experiment import worth
 from rag_lab.experiment.lab import COST
-from rag_lab.experiment.routed import QUALITY, REFERENCE, WASTED, Game, Material, Plan, believed, play_all, single, three
+from rag_lab.experiment.routed import (
+    QUALITY,
+    REFERENCE,
+    WASTED,
+    Game,
+    Material,
+    Plan,
+    believed,
+    play_all,
+    single,
+    three,
+)
 from rag_lab.experiment.summary import Findings
 from rag_lab.metrics import interval
 from rag_lab.metrics.interval import Interval

@@ -65,8 +65,9 @@ def measure(
         f"{dearest:.3g} USD per 1,000 (the dearest action's on train), quality 0, diversity 0.",
         "Cost at equal quality and quality at equal cost are of the best mix of two preferences, or of one and the "
         "best single action; where no mix helps they are 0.",
-        "Cost against mix is what looking at queries saves: the router's cost beside the cheapest mix of two single "
-        f"actions of the same quality, found in hindsight on these test queries: {found['economy/cost_against_mix'][0]:+.1%}.",
+        "Cost against mix is what looking at queries saves: the router's cost beside that of the cheapest mix of two "
+        "single actions of the same quality, found in hindsight on these test queries: "
+        f"{metrics['economy/cost_against_mix']:+.1%}.",
     ]
     return Worth(metrics, {"hulls": hulls}, notes)
 

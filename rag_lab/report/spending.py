@@ -46,8 +46,8 @@ def sheet(run: Run) -> Sheet | None:
     ]
     return Sheet(
         "Routers",
-        "Test queries, means over domains, with 95% intervals of each router alone. Off the front: answers by actions "
-        "that the router under test believed to be dominated.",
+        "Test queries, means over domains, with 95% intervals of each router alone. Off the front: share of "
+        "answers by actions that the router under test believed to be dominated.",
         ["router", *(head for head, _, _ in COLUMNS)],
         rows,
     )
@@ -55,9 +55,8 @@ def sheet(run: Run) -> Sheet | None:
 
 def _cell(run: Run, variant: str, head: str, metric: str, write: Callable[[float | None], str]) -> str:
     found = run.estimate(variant, metric)
-    if found.low is None or found.high is None:
-        return write(found.value)
-    return f"{write(found.value)} {wording.interval(found.low, found.high, write)}"
+    ends = wording.interval(found.low, found.high, write) if metric in (COST, QUALITY) else ""
+    return f"{write(found.value)} {ends}".strip()
 
 
 def plane(run: Run) -> Picture | None:

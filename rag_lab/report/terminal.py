@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rag_lab.report import benchmark, sheet, spending, speed, wording
+from rag_lab.report import benchmark, sheet, speed, spending, wording
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, USD, Run
 from rag_lab.report.style import action_set
 

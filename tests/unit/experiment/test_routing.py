@@ -183,6 +183,7 @@ def test_worth_by_hand() -> None:
     )
     assert found.metrics["economy/cost_change"] == pytest.approx(-0.25)
     assert found.metrics["economy/quality_change"] == pytest.approx(0.1)
+    assert found.metrics["economy/cost_against_mix"] == pytest.approx(3 / 4 - 1)  # no single action is as good
     assert found.metrics["economy/cost_at_equal_quality"] == pytest.approx((1 + 2 * 0.75) / 4 - 1)
     assert found.metrics["economy/quality_at_equal_cost"] == pytest.approx(0.1)
     assert found.metrics["pareto/hypervolume_singles"] == pytest.approx(0.5 * 0.75 * 0.4)

@@ -30,10 +30,10 @@ DRAWN: dict[str, Any] = {
 
 
 def variant(cost: float, quality: float) -> dict[str, float]:
-    return {
-        spending.COST: cost, f"{spending.COST}_ci_low": cost - 0.05, f"{spending.COST}_ci_high": cost + 0.05,
-        spending.QUALITY: quality, f"{spending.QUALITY}_ci_low": quality - 0.1, f"{spending.QUALITY}_ci_high": quality + 0.1,
-    }  # fmt: skip
+    ends = {"": 0, "_ci_low": -1, "_ci_high": 1}
+    return {f"{spending.COST}{end}": cost + side * 0.05 for end, side in ends.items()} | {
+        f"{spending.QUALITY}{end}": quality + side * 0.1 for end, side in ends.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,14 @@ def test_lines_run_straight_between_the_corners(ran: Run) -> None:
     assert (list(dot.x), list(dot.y)) == ([0.1], [0.4])
 
 
+def test_the_table_tells_the_treatment_and_what_is_not_measured(ran: Run) -> None:
+    table = spending.sheet(replace(ran, curves=ran.curves | {"treatment": "pareto"}))
+    assert table is not None
+    first, second = table.rows
+    assert first[:3] == ["▸ pareto", "0.5000 [0.4500, 0.5500]", "0.700 [0.600, 0.800]"]
+    assert second[:2] == ["best_single", "1.60 [1.55, 1.65]"] and set(second[3:]) == {"not measured"}
+
+
 def test_the_page_shows_both_figures_under_names_of_their_own(ran: Run) -> None:
     text = page.html(ran)
     figures = json.loads(text.partition('id="figures">')[2].partition("</script>")[0])
@@ -69,5 +77,5 @@ def test_the_page_shows_both_figures_under_names_of_their_own(ran: Run) -> None:
 
 
 def test_other_runs_have_neither(example: Run, tmp_path: Path) -> None:
-    assert spending.plane(example) is None and actions.chosen(example) is None
+    assert spending.plane(example) is None and spending.sheet(example) is None and actions.chosen(example) is None
     assert 'id="spending"' not in page.html(replace(example, folder=tmp_path))
