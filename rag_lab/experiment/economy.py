@@ -64,25 +64,24 @@ class Economy(NamedTuple):
         plan = Plan(treatment, self._routers(lab), lattice(self.sweep_steps), self.resamples, lab.seed)
         lab.events.emit("declared", treatment=treatment, reference=REFERENCE)
         game = play_all(material, plan)
-        write_parquet(lab.folder / "per_query.parquet", per_query(lab, game))
+        write_parquet(lab.folder / "per_query.parquet", per_query(game))
         found = routing.judge(game, plan)
         unreferenced = len(table.queries) - len(material.queries)
         notes = [f"{unreferenced} queries have no reference answer and take no part."] if unreferenced else []
         return found._replace(notes=[*notes, *found.notes])
 
 
-def per_query(lab: Lab, game: Game) -> pa.Table:
+def per_query(game: Game) -> pa.Table:
     """One row for each router and test query: what was shown, what it cost, how good it was."""
     test, parts = game.test, []
-    known = {query.id: query for one in lab.dataset.collections for query in one.queries}
-    detected = [*lab.dataset.domains, None]
+    detected = [*test.domains, None]
     for name, one in game.played.items():
         count = len(test.queries)
         parts.append(
             pa.table(
                 {
                     "query_id": test.queries,
-                    "domain": [known[query].domain for query in test.queries],
+                    "domain": [test.domains[number] for number in test.domain],
                     "detected_domain": pa.array([detected[number] for number in test.context], pa.string()),
                     "split": ["test"] * count,
                     "variant": [name] * count,

@@ -16,10 +16,12 @@ from omegaconf import OmegaConf
 from rag_lab import config, wiring
 from rag_lab.economy.router import Router
 from rag_lab.encoder.live import Live
+from rag_lab.encoder.reading import open_shelf
 from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import Lab
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import Labelled
+from rag_lab.l3_answer.generator import Tools
 from rag_lab.l4_feedback.policy import Budget, Policy, Setting
 from rag_lab.pipeline import Stages
 from rag_lab.types import Collection, Query
@@ -32,12 +34,15 @@ Nodes = Mapping[str, Mapping[str, Any]]  # a configuration node for each of GROU
 
 
 class Materials(NamedTuple):
-    """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with."""
+    """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with; tools:
+    what generators work with.
+    """
 
     live: Live
     train: Labelled
     indexes: dict[str, Index]
     setting: Setting
+    tools: Tools
 
 
 def frozen() -> dict[str, str]:
@@ -77,7 +82,7 @@ def check(lab: Lab, nodes: Nodes) -> None:
             f"encoder={lab.choices['encoder']} only knows the vectors in its files; live text needs encoder=minilm"
         )
     if wiring.build(nodes["generator"], "generator") is None:
-        raise ConfigError("generator=none: a live pipeline answers; give generator=lead")
+        raise ConfigError("generator=none: a live pipeline answers; give generator=lead or generator=extractive")
     shown(wiring.build(nodes["router"], "router"))
     if nodes["cache"] != node("cache", "none"):
         raise ConfigError(f"cache={lab.choices['cache']}: this pipeline remembers nothing yet; give cache=none")
@@ -116,7 +121,8 @@ def materials(lab: Lab) -> Materials:
     passages = [[passage.indexed_text for passage in one.passages] for one in lab.dataset.collections]
     train_queries = Labelled(texts, np.concatenate(vectors), np.array(domain), passages)
     live: Live = lab.encoder.live(lab.progress)  # type: ignore[attr-defined]  # `check` has seen to it
-    return Materials(live, train_queries, indexes, setting(lab))
+    tools = Tools(open_shelf(lab.encoder, lab.progress), lab.progress)
+    return Materials(live, train_queries, indexes, setting(lab), tools)
 
 
 def _judged(collection: Collection, query: Query) -> bool:
@@ -138,7 +144,7 @@ def stages(given: Materials, nodes: Nodes, window: int) -> Stages:
         live=given.live,
         detector=built["detector"].fit(given.train, given.live),
         policy=built["policy"],
-        generator=built["generator"],
+        generator=built["generator"].open(given.tools),
         filter=built["filter"],
         indexes=given.indexes,
         shown=shown(built["router"]),

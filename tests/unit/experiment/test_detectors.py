@@ -50,7 +50,7 @@ def given() -> Materials:
         np.array([list(WORDS).index(query.domain) for query in train]),
         [[passage.text for passage in one.passages] for one in COLLECTIONS],
     )
-    return Materials(live, labelled, {}, setting())
+    return Materials(live, labelled, {}, setting(), Tools(shelf(), Bars()))
 
 
 def test_the_easy_set_is_all_test_queries_and_only_the_default_data_has_a_hard_one() -> None:
