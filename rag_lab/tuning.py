@@ -42,17 +42,24 @@ class Material(NamedTuple):
     identity: str
 
 
-def tune(
-    storage: Path, name: str, node: Mapping[str, Any], search: Search, material: Material
-) -> tuple[dict[str, Any], str | None]:
-    """The node with its best settings, and the study's name; as it is, and None, where there is nothing to tune.
+class Settled(NamedTuple):
+    """A policy's node with its best settings; the study that found them, and what they are worth on train queries that
+    were not learned from: None where there was nothing to tune."""
+
+    node: dict[str, Any]
+    study: str | None
+    worth: float | None
+
+
+def tune(storage: Path, name: str, node: Mapping[str, Any], search: Search, material: Material) -> Settled:
+    """Search a policy's settings, or read back the search that is finished.
 
     node: the policy's configuration; name: its standing name, by which its space is found.
     """
     policies = search.policies
     space = policies.spaces.get(name) if policies is not None else None
     if not space or policies is None or not policies.trials:
-        return dict(node), None
+        return Settled(dict(node), None, None)
     missing = [key for key in space if key not in node]
     if missing:
         raise ConfigError(f"search.spaces.{name}.{missing[0]}: {name} has no such setting")
@@ -71,8 +78,8 @@ def tune(
     with alone(storage):
         start = {key: node[key] for key in space}
         done = bring(storage, study, suggest, objective, policies.trials, search.seed, queue=[start])
-    best = max(done, key=lambda one: round(one[1], 9))[0]
-    return {**node, **best}, study
+    best, worth = max(done, key=lambda one: round(one[1], 9))
+    return Settled({**node, **best}, study, worth)
 
 
 def cross_validated(policy: Policy, search: Search, material: Material) -> float:
@@ -106,21 +113,21 @@ def _halves(material: Material) -> list[Callable[[Policy, int, Search], float]]:
         judged = Judged(own.features, own.place, own.rewards)
         setting = replace(material.setting, judged=lambda: judged)
 
-        def value(policy: Policy, seeds: int, search: Search) -> float:
+        def played(policy: Policy, seeds: int, search: Search) -> float:
             state = policy.init(setting)
             if policy.learns:
                 stream = replay.streams(search.seed, seeds, own.domain, search.per_domain)
                 state = replay.play(policy, state, own, stream, seed=search.seed, channel=material.channel).state
             else:
                 state = jax.tree.map(lambda x: jnp.asarray(x)[None], state)
-            return worth(policy, state, held)
+            return value(policy, state, held)
 
-        return value
+        return played
 
     return [half(np.flatnonzero(a | whole), np.flatnonzero(b | whole)) for a, b in ((side, ~side), (~side, side))]
 
 
-def worth(policy: Policy, states: Any, world: World) -> float:
+def value(policy: Policy, states: Any, world: World) -> float:
     """Mean reward, over seeds and domains, of what a policy in these states would do without exploring."""
     actions = replay.greedy(policy, states, world)
     earned = world.rewards[np.arange(len(world.domain)), actions].mean(axis=0)

@@ -31,7 +31,18 @@ from rag_lab.experiment import (
 )
 from rag_lab.experiment.lab import RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
-from rag_lab.experiment.variants import PLAIN, Candidate, Variant, candidates, run_all, sets_of, standing, suffix
+from rag_lab.experiment.variants import (
+    PLAIN,
+    Candidate,
+    Settled,
+    Variant,
+    candidates,
+    rebuilt,
+    run,
+    sets_of,
+    standing,
+    suffix,
+)
 from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
 from rag_lab.l4_feedback.policies.learned import Learned
 from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
@@ -88,35 +99,28 @@ class Adaptive(NamedTuple):
         materials = {one: self._material(table, one, settings[one], channel) for one in table.sets}
 
         @cache
-        def tuned(name: str, action_set: str) -> tuple[Mapping[str, Any], str | None]:
+        def tuned(name: str, action_set: str) -> tuning.Settled:
             node = next(one.node for one in every if one.name == name)
             return tuning.tune(STUDIES, name, node, search, materials[action_set])
 
-        def settle(one: Candidate, action_set: str) -> tuple[Candidate, str | None]:
+        def settle(one: Candidate, action_set: str) -> Settled:
             if not one.standing:
-                return one, None
-            node, name = tuned(one.name, action_set)
-            return (one if name is None else one._replace(node=node, policy=families.rebuilt(one, node))), name
+                return Settled(one, None, None)
+            node, name, worth = tuned(one.name, action_set)
+            return Settled(one if name is None else rebuilt(one, node), name, worth)
 
         with lab.progress("learn", len(every), "policies") as bar:
             variants: dict[str, Variant] = {}
             for one in every:
                 if isinstance(one.policy, Learned):
-                    found = learned.rank(lab, table, one.policy, self.ranking_depth)
-                    half = int(np.flatnonzero(np.isclose(table.actions.alpha, 0.5))[0])
-                    chosen = {RECALL: np.full((1, len(table.queries)), half)}
-                    variants[one.name] = Variant(
-                        one.name, one.node, None, one.policy, PLAIN, chosen, False, None, found
-                    )
+                    variants[one.name] = learned.variant(lab, table, one, self.ranking_depth)
                 else:
-                    variants |= run_all([one], settings, settle, table, streams, lab.seed, channel)
+                    variants |= run(one, settings, settle, table, streams, lab.seed, channel)
                 bar.advance()
-        tested = [one for one in every if one.treatment]
-        worth = choice.worth(tested, settle, materials, search)
-        treatment = max(worth, key=lambda name: round(worth[name], 9))
-        reference = self._decisive(variants, table, treatment)
-        lab.events.emit("declared", treatment=treatment, reference=reference, train_value=worth)
-        return self._findings(lab, table, variants, settings, streams, treatment, reference, worth, references, channel)
+        chosen = choice.choose([one for one in every if one.treatment], settle, materials, search)
+        reference = self._decisive(variants, table, chosen.treatment)
+        lab.events.emit("declared", treatment=chosen.treatment, reference=reference, train_value=dict(chosen.worth))
+        return self._findings(lab, table, variants, settings, streams, chosen, reference, references, channel)
 
     def _findings(
         self,
@@ -125,13 +129,13 @@ class Adaptive(NamedTuple):
         variants: dict[str, Variant],
         settings: Mapping[str, Setting],
         streams: Mapping[str, Int[np.ndarray, "S T"]],
-        treatment: str,
+        chosen: choice.Choice,
         reference: str | None,
-        worth: Mapping[str, float],
         references: Mapping[str, Callable[[bool, Budget], study.Tuned]],
         channel: Channel,
     ) -> Findings:
         """Everything that the test split says; nothing is chosen by it."""
+        treatment = chosen.treatment
         test = table.part(test=True)
         resampler = Resampler(table.domain[test], table.cluster[test], seed=lab.seed, resamples=self.resamples)
         estimates = {
@@ -140,9 +144,9 @@ class Adaptive(NamedTuple):
             for metric in told.REPORTED
         }
         comparisons = families.compare_all(
-            table, resampler, variants, estimates, treatment, reference, worth, lab.dataset.domains
+            table, resampler, variants, estimates, treatment, reference, chosen.tested, lab.dataset.domains
         )
-        bandit = choice.bandit(variants, treatment, worth)
+        bandit = choice.bandit(variants, chosen)
         learning = learners.learning(variants, settings, table, streams, lab.seed, bandit, channel)
 
         metrics = {name: told.metrics(lab, name, estimates) for name in variants}
@@ -168,13 +172,14 @@ class Adaptive(NamedTuple):
             fewest_clusters=resampler.fewest_clusters,
             gap_closed=closed,
         )
-        logged = streams[variants[bandit or treatment].set][: self.logged_seeds]
-        outputs.write(lab, table, variants, bandit or treatment, settings, logged, self.ranking_depth)
-        drawn = curves.collect(lab, table, variants, streams, learning, resampler, treatment, settings, worth)
+        actor = variants[bandit or treatment]
+        logged = off_policy.log(
+            table, actor, settings[actor.set], streams[actor.set][: self.logged_seeds], channel, seed=lab.seed
+        )
+        outputs.write(lab, table, variants, logged, self.ranking_depth)
+        drawn = curves.collect(lab, table, variants, streams, learning, resampler, treatment, settings, chosen.worth)
         if bandit is not None:
-            drawn["off_policy"] = off_policy.judge(
-                table, variants, bandit, settings[variants[bandit].set], logged, seed=lab.seed
-            )
+            drawn["off_policy"] = off_policy.judge(table, variants, logged)
         drawn |= shaken.shaken(
             lab,
             self.robustness,
@@ -191,7 +196,7 @@ class Adaptive(NamedTuple):
             comparisons=comparisons,
             targets=verdicts.judge(judged),
             curves=drawn,
-            notes=told.notes(lab, table, variants, treatment, reference, worth, self.reward, self.regime),
+            notes=told.notes(lab, table, variants, chosen, reference, self.reward, self.regime),
             tags=told.tags(variants, references),
             baseline=reference,
         )

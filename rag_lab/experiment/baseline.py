@@ -21,6 +21,7 @@ from rag_lab.experiment.latency import play
 from rag_lab.experiment.readers import Crowd, Readers
 from rag_lab.experiment.stream import EXPONENT, LENGTH, SEED, frozen
 from rag_lab.experiment.summary import Findings
+from rag_lab.experiment.variants import standing
 from rag_lab.metrics import latency
 from rag_lab.metrics.targets import TARGETS, not_measured
 from rag_lab.pipeline import Pipeline
@@ -43,7 +44,7 @@ class Baseline(NamedTuple):
     def check(self, lab: Lab) -> None:
         """ConfigError where the stages are not the frozen ones, or nothing can be answered live."""
         for group, name in live.frozen().items():
-            if lab.config[group] != live.node(group, name):
+            if lab.config[group] != standing(name, group=group):
                 raise ConfigError(
                     f"{group}={lab.choices[group]}: the baseline is frozen with {group}={name} as its file says; "
                     "measure other stages by +experiment=week1"

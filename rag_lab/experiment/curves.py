@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rag_lab.experiment.lab import NDCG, RECALL, Lab, Table
-from rag_lab.experiment.learners import INTERVAL_95, Learning
+from rag_lab.experiment.learners import Learning
 from rag_lab.experiment.variants import PLAIN, Variant
 from rag_lab.experiment.verdicts import EARLY
 from rag_lab.l4_feedback.policy import Ceiling, Context, Policy, Setting
+from rag_lab.metrics import interval
 from rag_lab.metrics import learning as measure
 from rag_lab.metrics.significance import Resampler
 
@@ -43,10 +44,9 @@ def online(
         taken = one.actions[RECALL][0][stream] if one.path is None else table.sets[one.set][one.path.action]
         earned = measure.by_domain(table.reward[stream, taken], len(domains)).mean(axis=2)
         earned = np.column_stack([earned, earned.mean(axis=1)])
-        half = INTERVAL_95 * earned.std(axis=0, ddof=1) / np.sqrt(len(earned))
+        ends = zip(*interval.over_seeds(earned), strict=True)
         out[name] = {
-            domain: [float(mean), float(mean - reach), float(mean + reach)]
-            for domain, mean, reach in zip((*domains, "mean"), earned.mean(axis=0), half, strict=True)
+            domain: [float(end) for end in each] for domain, each in zip((*domains, "mean"), ends, strict=True)
         }
     longest = max(streams.values(), key=len)
     return {"seeds": len(longest), "steps": longest.shape[1] // len(domains), "variants": out}

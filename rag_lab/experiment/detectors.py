@@ -25,6 +25,7 @@ from rag_lab.experiment import live
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.latency import in_turn
 from rag_lab.experiment.live import Materials
+from rag_lab.experiment.variants import standing
 from rag_lab.l2_domain.signature import Fitted, Signature
 from rag_lab.metrics import detection
 from rag_lab.metrics.detection import Quality
@@ -113,7 +114,7 @@ def judge_all(
 
     with lab.progress("judge detectors", len(names), "variants") as bar:
         for name in names:
-            node = lab.config["detector"] if name == lab.choices["detector"] else live.node("detector", name)
+            node = lab.config["detector"] if name == lab.choices["detector"] else standing(name, group="detector")
             try:
                 as_configured = on_all(node, {})
                 # Only its threshold differs, so known vectors may spare it the reading.

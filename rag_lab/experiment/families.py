@@ -10,20 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from rag_lab import wiring
 from rag_lab.experiment.lab import NDCG, RECALL, Table
-from rag_lab.experiment.variants import PLAIN, Candidate, Variant, suffix
-from rag_lab.l4_feedback.policy import Ceiling, Policy
+from rag_lab.experiment.variants import PLAIN, Variant, suffix
+from rag_lab.l4_feedback.policy import Ceiling
 from rag_lab.metrics.significance import Comparison, Estimate, Pair, Resampler, compare
 
 COMPARED = (RECALL, NDCG)
-
-
-def rebuilt(one: Candidate, node: Mapping[str, object]) -> Policy:
-    """The candidate's policy with other settings."""
-    policy = wiring.build(node, f"policy ({one.name})")
-    assert isinstance(policy, Policy)
-    return policy
 
 
 def compare_all(
@@ -73,6 +65,8 @@ def compare_all(
         short = metric.removeprefix("retrieval/")
         rows += family(f"exploratory {short}", [pair(metric, treatment, name) for name in standing], mean=True)
     if reference is not None:
-        rows += family("policies recall_at_10", [pair(RECALL, name, reference) for name in others], mean=True)
-    rows += family("larger action set recall_at_10", [pair(RECALL, *names) for names in larger], mean=True)
+        rows += family(
+            "exploratory policies recall_at_10", [pair(RECALL, name, reference) for name in others], mean=True
+        )
+    rows += family("exploratory larger action set recall_at_10", [pair(RECALL, *names) for names in larger], mean=True)
     return rows

@@ -1,10 +1,9 @@
-"""What the feedback filter is for: the bandit's regret with and without it, at rising shares of dishonest
-users.
+"""What the feedback filter is for: a bandit's regret with and without it, at rising shares of dishonest users.
 
 Both see the same streams, and the same crowd at the same level; only the filter differs, so they are compared
 seed by seed. Regret is of judged rewards, never of ratings.
 
-Shapes: H noise levels, S seeds, L steps of one domain, Q queries, A actions, C contexts.
+Shapes: H noise levels, S seeds, L steps of one domain.
 """
 
 from __future__ import annotations
@@ -15,20 +14,26 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from rag_lab.kernels import thompson
-from rag_lab.l4_feedback import loop
+from rag_lab import replay
+from rag_lab.l4_feedback.channel import Crowd, Tally, readers
 from rag_lab.l4_feedback.feedback import Settings
-from rag_lab.metrics import filtering, learning
+from rag_lab.l4_feedback.policy import Pace, Policy, State
+from rag_lab.metrics import filtering, interval, learning
+from rag_lab.metrics.interval import Interval
 
-CONFIDENCE_Z = 1.96  # two-sided 95% of a normal mean: seeds are independent and hundreds
 
+class Trial(NamedTuple):
+    """What stays the same over noise levels and filters. state: the policy's at the start; kinds: of dishonest users;
+    update_every: queries of a domain between two updates.
+    """
 
-class Interval(NamedTuple):
-    """A mean over seeds with its 95% interval."""
-
-    mean: float
-    low: float
-    high: float
+    policy: Policy
+    state: State
+    world: replay.World
+    stream: Int[np.ndarray, "S T"]
+    crowd: Crowd
+    kinds: Sequence[int]
+    update_every: int
 
 
 class Band(NamedTuple):
@@ -66,36 +71,14 @@ class Effect(NamedTuple):
     filtered: Band
 
 
-def effect(
-    state: thompson.Arms,
-    rewards: Float[np.ndarray, "Q A"],
-    domain: Int[np.ndarray, " Q"],
-    context: Int[np.ndarray, " Q"],
-    stream: Int[np.ndarray, "S T"],
-    noises: Sequence[float],
-    setup: loop.Setup,
-    settings: Settings,
-    *,
-    seed: int,
-) -> Effect:
-    """Play every level twice, without and with a filter of these settings. Colluders push each context's worst
-    action.
-
-    state: the bandit's beliefs at the start; domain, context: of each query, context being the detected
-    domain and the last one unknown; stream: as `replay.streams` makes it, domains taking turns. ConfigError
-    as `loop.play` raises it.
-    """
-    return effects(state, rewards, domain, context, stream, noises, setup, [settings], seed=seed)[0]
+def effect(trial: Trial, noises: Sequence[float], settings: Settings, *, seed: int) -> Effect:
+    """Play every level twice, without and with a filter of these settings; otherwise as `effects`."""
+    return effects(trial, noises, [settings], seed=seed)[0]
 
 
 def effects(
-    state: thompson.Arms,
-    rewards: Float[np.ndarray, "Q A"],
-    domain: Int[np.ndarray, " Q"],
-    context: Int[np.ndarray, " Q"],
-    stream: Int[np.ndarray, "S T"],
+    trial: Trial,
     noises: Sequence[float],
-    setup: loop.Setup,
     candidates: Sequence[Settings],
     *,
     seed: int,
@@ -103,66 +86,51 @@ def effects(
 ) -> list[Effect]:
     """The effect of a filter with each of several settings, all against the same play without one.
 
-    done: called after each. Otherwise as `effect`.
+    Colluders push each place's worst action. done: called after each. ConfigError as `replay.play` and
+    `channel.readers` raise it.
     """
-    contexts = state.mean.shape[0]
-    by_context = learning.mean_rewards(rewards, domain, context, contexts)
-    promoted = by_context.sum(axis=0).argmin(axis=1)
-    means = by_context.sum(axis=1)
+    world, domains = trial.world, trial.world.domains
+    by_place = learning.mean_rewards(world.rewards, world.domain, world.place, domains + 1)
+    promoted, means = by_place.sum(axis=0).argmin(axis=1), by_place.sum(axis=1)
+    policy = trial.policy._replace(pace=Pace(trial.update_every, 0))
 
-    def play(settings: Settings | None) -> list[tuple[Float[np.ndarray, "S L"], loop.Played]]:
-        played = [
-            loop.play(state, rewards, context, promoted, stream, noise, setup, settings, seed=seed) for noise in noises
-        ]
+    def play(settings: Settings | None) -> list[tuple[Float[np.ndarray, "S L"], Tally]]:
+        out = []
+        for noise in noises:
+            channel = readers(trial.crowd, noise, trial.kinds, promoted, settings)
+            path = replay.play(policy, trial.state, world, trial.stream, seed=seed, channel=channel, watch=False)
+            out.append((learning.cumulative_regret(path.action, means).sum(axis=1), path.heard))
         done()
-        return [(learning.cumulative_regret(np.asarray(one.action), means).sum(axis=1), one) for one in played]
+        return out
 
     without = [regret for regret, _ in play(None)]
     found = []
     for settings in candidates:
         filtered = play(settings)
         levels = [
-            _level(noise, plain, regret, one, stream.size * setup.readers)
-            for noise, plain, (regret, one) in zip(noises, without, filtered, strict=True)
+            _level(noise, plain, regret, tally, trial.stream.size * trial.crowd.readers)
+            for noise, plain, (regret, tally) in zip(noises, without, filtered, strict=True)
         ]
         found.append(Effect(levels, _band(without), _band([regret for regret, _ in filtered])))
     return found
 
 
 def _level(
-    noise: float,
-    without: Float[np.ndarray, "S L"],
-    filtered: Float[np.ndarray, "S L"],
-    played: loop.Played,
-    items: int,
+    noise: float, without: Float[np.ndarray, "S L"], filtered: Float[np.ndarray, "S L"], tally: Tally, items: int
 ) -> Level:
     """What a level comes to. items: how many readings there were."""
-    caught, dropped, noisy = (
-        int(np.asarray(each).sum()) for each in (played.dropped_noise, played.dropped, played.noise)
-    )
+    caught, dropped, noisy = (int(np.asarray(each).sum()) for each in tally[:3])
     return Level(
         noise,
-        over_seeds(without[:, -1]),
-        over_seeds(filtered[:, -1]),
-        over_seeds(without[:, -1] - filtered[:, -1]),
+        interval.of_seeds(without[:, -1]),
+        interval.of_seeds(filtered[:, -1]),
+        interval.of_seeds(without[:, -1] - filtered[:, -1]),
         1 - (dropped - caught) / (items - noisy),
         *filtering.scores(caught, dropped, noisy),
         noisy / items,
-        float(np.asarray(played.noise_weight).mean()),
+        float((np.asarray(tally.noise_weight) / np.maximum(np.asarray(tally.weight), 1e-9)).mean()),
     )
 
 
-def over_seeds(values: Float[np.ndarray, " S"]) -> Interval:
-    """The mean over seeds; at least two."""
-    return Interval(*(float(each) for each in _interval(values)))
-
-
 def _band(regrets: Sequence[Float[np.ndarray, "S L"]]) -> Band:
-    return Band(*(np.stack(each) for each in zip(*map(_interval, regrets), strict=True)))
-
-
-def _interval(values: Float[np.ndarray, "S ..."]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, and the ends of its interval, over the first axis."""
-    mean = values.mean(axis=0)
-    half = CONFIDENCE_Z * values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    return mean, mean - half, mean + half
+    return Band(*(np.stack(each) for each in zip(*map(interval.over_seeds, regrets), strict=True)))

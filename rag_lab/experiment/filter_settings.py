@@ -12,22 +12,25 @@ has the highest F1, again on average.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 from pydantic import Field
 
 from rag_lab import replay, wiring
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import summary
-from rag_lab.experiment.feedback_effect import CONFIDENCE_Z, Effect, effects
-from rag_lab.experiment.lab import RECALL, Lab, tabulate
+from rag_lab.experiment.feedback_effect import Effect, Trial, effects
+from rag_lab.experiment.lab import Lab, tabulate
 from rag_lab.experiment.summary import Findings
-from rag_lab.experiment.variants import standing
-from rag_lab.kernels import thompson
-from rag_lab.l4_feedback import loop, users
+from rag_lab.experiment.variants import PLAIN, standing
+from rag_lab.l4_feedback import users
+from rag_lab.l4_feedback.channel import Crowd
 from rag_lab.l4_feedback.feedback import Settings
+from rag_lab.l4_feedback.policy import Budget
+from rag_lab.metrics.interval import NORMAL_95
 
 Count = Annotated[int, Field(ge=1)]
 SHOWN = 5  # draws in the notes, best first
@@ -44,7 +47,8 @@ class FilterSettings(NamedTuple):
     noises: tuple[float, ...]
     seeds: int
     queries_per_domain: int
-    setup: loop.Setup
+    crowd: Crowd
+    update_every: int
 
     def check(self, lab: Lab) -> None:
         """ConfigError where the filter has no such settings, a value is not allowed, or there is no noise."""
@@ -57,23 +61,22 @@ class FilterSettings(NamedTuple):
     def execute(self, lab: Lab) -> Findings:
         """Play every draw; the best admitted one is the finding."""
         drawn = self._draw(lab)
-        table = tabulate(lab, ("alpha",), {"recall": 1.0})
-        train = table.part(test=False)
-        rewards, domain, context = table.metrics[RECALL][train], table.domain[train], table.context[train]
-        contexts, actions = len(lab.dataset.domains) + 1, rewards.shape[1]
+        table = tabulate(lab, (PLAIN,), {"recall": 1.0})
+        world = table.world(PLAIN, true_domain=False, rows=table.part(test=False))
+        policy = wiring.build(standing("thompson"), "policy")
+        # Without presets: every action is believed to be worth the same.
+        plain = replace(lab.setting(PLAIN, _untuned, lab.no_judged(PLAIN)), presets=None)
+        trial = Trial(
+            policy=policy,
+            state=policy.init(plain),
+            world=world,
+            stream=replay.streams(lab.seed, self.seeds, world.domain, self.queries_per_domain),
+            crowd=self.crowd,
+            kinds=users.NOISY,
+            update_every=self.update_every,
+        )
         with lab.progress("play the filter's settings", len(drawn) + 1, "settings") as bar:
-            found = effects(
-                _unbiased(contexts, actions),
-                rewards,
-                domain,
-                context,
-                replay.streams(lab.seed, self.seeds, domain, self.queries_per_domain),
-                self.noises,
-                self.setup,
-                drawn,
-                seed=lab.seed,
-                done=bar.advance,
-            )
+            found = effects(trial, self.noises, drawn, seed=lab.seed, done=bar.advance)
         order = ranked(found, self.least_kept)
         rows = [
             {name: getattr(drawn[number], name) for name in self.values}
@@ -113,8 +116,8 @@ def kept(found: Effect) -> float:
 def saved_share(found: Effect) -> tuple[float, float]:
     """The share of the regret that the filter saves, mean over the levels with noise, and its standard error."""
     noisy = [level for level in found.levels if level.noise > 0]
-    errors = [(level.saved.high - level.saved.mean) / CONFIDENCE_Z / level.without.mean for level in noisy]
-    shares = [level.saved.mean / level.without.mean for level in noisy]
+    errors = [(level.saved.high - level.saved.value) / NORMAL_95 / level.without.value for level in noisy]
+    shares = [level.saved.value / level.without.value for level in noisy]
     return float(np.mean(shares)), float(np.sqrt(np.sum(np.square(errors)))) / len(noisy)
 
 
@@ -130,14 +133,8 @@ def ranked(found: Sequence[Effect], least_kept: float) -> list[int]:
     return sorted(range(len(found)), key=worth, reverse=True)
 
 
-def _unbiased(contexts: int, actions: int) -> thompson.Arms:
-    """The standing bandit's beliefs, without presets: every action is believed to be worth the same."""
-    node = standing("thompson")
-    return thompson.Arms(
-        jnp.full((contexts, actions), node["prior_mean"]),
-        jnp.full((contexts, actions), node["prior_strength"]),
-        jnp.full(contexts, node["reward_sd"]),
-    )
+def _untuned(per_domain: bool, budget: Budget) -> Int[np.ndarray, " C"]:
+    raise AssertionError("the standing bandit is not tuned")
 
 
 def _line(row: Mapping[str, Any], names: Mapping[str, Any]) -> str:
@@ -146,7 +143,7 @@ def _line(row: Mapping[str, Any], names: Mapping[str, Any]) -> str:
     levels = "; ".join(
         f"{level['noise']:.0%}: kept {level['kept']:.1%}"
         + (f", precision {level['precision']:.2f}, recall {level['recall']:.2f}" if level["f1"] is not None else "")
-        + f", saved {level['saved'].mean:+.2f} [{level['saved'].low:+.2f}, {level['saved'].high:+.2f}]"
+        + f", saved {level['saved'].value:+.2f} [{level['saved'].low:+.2f}, {level['saved'].high:+.2f}]"
         for level in row["levels"]
     )
     return f"{'' if row['admitted'] else 'not admitted: '}{given}: saved {row['saved_share']:.1%} ({levels})"
@@ -164,7 +161,7 @@ def build(
     queries_per_domain: Count,
     users_in_all: Count,
     readers: Count,
-    batch: Count,
+    update_every: Count,
     window: Count,
     step_s: Annotated[float, Field(gt=0)],
 ) -> Any:
@@ -172,7 +169,10 @@ def build(
 
     draws: how many, beside the configured settings; values: what each searched setting may be; least_kept: of
     honest feedback, at every level; noises: shares of users who are not honest; seeds, queries_per_domain,
-    users_in_all, readers, batch, window, step_s: of the feedback loop, see `rag_lab.l4_feedback.loop`.
+    update_every: queries of a domain between two updates; users_in_all, readers, window,
+    step_s: see `channel.Crowd`.
     """
-    setup = loop.Setup(users_in_all, readers, batch, window, step_s, users.NOISY, users.BEHAVIOUR)
-    return FilterSettings(name, question, draws, values, least_kept, noises, seeds, queries_per_domain, setup)
+    crowd = Crowd(users_in_all, readers, window, step_s, users.BEHAVIOUR)
+    return FilterSettings(
+        name, question, draws, values, least_kept, noises, seeds, queries_per_domain, crowd, update_every
+    )

@@ -20,6 +20,7 @@ from rag_lab.experiment import live
 from rag_lab.experiment.bench_filter import example
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.latency import in_turn
+from rag_lab.experiment.variants import standing
 from rag_lab.l4_feedback.feedback import FeedbackBatch, Filter, Filtered, Settings
 from rag_lab.l4_feedback.filters.pool import Pool
 from rag_lab.l4_feedback.filters.scalar import Scalar
@@ -50,7 +51,7 @@ def settings(lab: Lab) -> Settings:
 
 def build(name: str, lab: Lab) -> Filter:
     """A variant with the chosen filter's settings."""
-    own = live.node("filter", name)
+    own = standing(name, group="filter")
     given = {key: value for key, value in lab.config["filter"].items() if key in own and key != wiring.TARGET}
     built: Filter = wiring.build({**own, **given}, "filter")
     return built

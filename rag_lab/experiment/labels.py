@@ -16,8 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rag_lab import replay
-
-INTERVAL_95 = 1.96
+from rag_lab.metrics import interval
 
 
 def curves(
@@ -121,6 +120,4 @@ def _spend(
 
 def _band(values: Float[np.ndarray, "R N"]) -> dict[str, list[float]]:
     """Mean over repetitions, with the 95% interval of that mean."""
-    mean = values.mean(axis=0)
-    half = INTERVAL_95 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    return {"mean": mean.tolist(), "low": (mean - half).tolist(), "high": (mean + half).tolist()}
+    return dict(zip(("mean", "low", "high"), (one.tolist() for one in interval.over_seeds(values)), strict=True))

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rag_lab import bake
 from rag_lab.experiment.lab import MRR, NDCG, RECALL, Lab, Table
-from rag_lab.experiment.variants import Own
+from rag_lab.experiment.variants import PLAIN, Candidate, Own, Variant
 from rag_lab.kernels.fuse import min_max
 from rag_lab.kernels.listwise import Scorer, loss, rest, score, start, step
 from rag_lab.kernels.rank import order, quality, ranks
@@ -38,6 +38,14 @@ class _Pools(NamedTuple):
     grades: Int[np.ndarray, "Q P"]
     relevant: Int[np.ndarray, " Q"]
     ideal: Float[np.ndarray, " Q"]
+
+
+def variant(lab: Lab, table: Table, one: Candidate, depth: int) -> Variant:
+    """The model as a variant of the run: priced as a look at the query and both searches, as any action is then."""
+    assert isinstance(one.policy, Learned)
+    action = {RECALL: np.zeros((1, len(table.queries)), np.int64)}
+    found = rank(lab, table, one.policy, depth)
+    return Variant(one.name, one.node, None, one.policy, PLAIN, action, False, None, found)
 
 
 def rank(lab: Lab, table: Table, settings: Learned, depth: int) -> Own:

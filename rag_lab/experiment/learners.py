@@ -18,9 +18,8 @@ from rag_lab.experiment.variants import Variant
 from rag_lab.experiment.verdicts import EARLY, Convergence
 from rag_lab.l4_feedback.channel import Channel
 from rag_lab.l4_feedback.policy import Policy, Setting
+from rag_lab.metrics import interval
 from rag_lab.metrics import learning as measure
-
-INTERVAL_95 = 1.96  # standard errors, by the normal approximation: there are many seeds
 
 
 class Learning(NamedTuple):
@@ -87,9 +86,10 @@ def learning(
     found = None
     if bandit is not None:
         one = variants[bandit]
-        for name, taken in _contrasts(one, settings[one.set], table, streams[one.set], seed, channel, detected, true):
-            steps[name] = taken
-        found = _convergence(bandit, steps, length)
+        against = _contrasts(one, settings[one.set], table, streams[one.set], seed, channel, detected, true)
+        contrasts = dict(against)
+        found = _convergence(steps[bandit], contrasts, length)
+        steps |= contrasts
     by = np.arange(1, length + 1)
     share = {name: measure.share_converged(one, by) for name, one in steps.items()}
     return Learning(metrics, found, regret, share, means)
@@ -155,12 +155,15 @@ def _still(state: Any, context: Any, action: Any, reward: Any, weight: Any) -> A
     return state
 
 
-def _convergence(bandit: str, steps: Mapping[str, Int[np.ndarray, "S D"]], length: int) -> Convergence:
-    """Shares within EARLY queries; the interval is of the mean over seeds (normal approximation)."""
-    early = {name: (one <= min(EARLY, length)).mean(axis=1) for name, one in steps.items()}
-    own = early[bandit]
-    half = INTERVAL_95 * own.std(ddof=1) / np.sqrt(len(own))
-    share = float(own.mean())
-    median = float(np.median(np.minimum(steps[bandit], length)))
-    contrasts = {name: float(one.mean()) for name, one in early.items() if name != bandit}
-    return Convergence(share, max(0.0, share - half), min(1.0, share + half), median, contrasts, length, len(own))
+def _convergence(
+    own: Int[np.ndarray, "S D"], contrasts: Mapping[str, Int[np.ndarray, "S D"]], length: int
+) -> Convergence:
+    """Shares within EARLY queries, the bandit's own with its interval over seeds."""
+
+    def early(steps: Int[np.ndarray, "S D"]) -> Float[np.ndarray, " S"]:
+        return (steps <= min(EARLY, length)).mean(axis=1)
+
+    share, low, high = interval.of_seeds(early(own))
+    beside = {name: float(early(one).mean()) for name, one in contrasts.items()}
+    median = float(np.median(np.minimum(own, length)))
+    return Convergence(share, max(0.0, low), min(1.0, high), median, beside, length, len(own))

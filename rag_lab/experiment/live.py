@@ -19,6 +19,7 @@ from rag_lab.encoder.live import Live
 from rag_lab.encoder.reading import open_shelf
 from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import Lab
+from rag_lab.experiment.variants import standing
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import Labelled
 from rag_lab.l3_answer.generator import Tools
@@ -53,13 +54,6 @@ def frozen() -> dict[str, str]:
     return {group: str(chosen[f"{OVERRIDE}{group}"]) for group in GROUPS}
 
 
-def node(group: str, name: str) -> dict[str, Any]:
-    """A variant's configuration, as its file says."""
-    loaded = OmegaConf.to_container(OmegaConf.load(config.folder() / group / f"{name}.yaml"))
-    assert isinstance(loaded, dict)
-    return {str(key): value for key, value in loaded.items() if key != "defaults"}
-
-
 def names(group: str) -> list[str]:
     """A group's variants, its null variant left out."""
     return sorted(path.stem for path in (config.folder() / group).glob("*.yaml") if path.stem != "none")
@@ -67,7 +61,7 @@ def names(group: str) -> list[str]:
 
 def baseline_nodes() -> Nodes:
     """The configuration of the frozen baseline's stages."""
-    return {group: node(group, name) for group, name in frozen().items()}
+    return {group: standing(name, group=group) for group, name in frozen().items()}
 
 
 def chosen_nodes(lab: Lab) -> Nodes:
@@ -84,7 +78,7 @@ def check(lab: Lab, nodes: Nodes) -> None:
     if wiring.build(nodes["generator"], "generator") is None:
         raise ConfigError("generator=none: a live pipeline answers; give generator=lead or generator=extractive")
     shown(wiring.build(nodes["router"], "router"))
-    if nodes["cache"] != node("cache", "none"):
+    if nodes["cache"] != standing("none", group="cache"):
         raise ConfigError(f"cache={lab.choices['cache']}: this pipeline remembers nothing yet; give cache=none")
     policy = wiring.build(nodes["policy"], "policy")
     if not isinstance(policy, Policy) or policy.contextual or ACTIONS not in policy.actions:

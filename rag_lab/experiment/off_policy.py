@@ -21,6 +21,7 @@ from rag_lab import replay
 from rag_lab.experiment.lab import RECALL, Table
 from rag_lab.experiment.variants import Variant
 from rag_lab.kernels.off_policy import Estimates, estimate
+from rag_lab.l4_feedback.channel import Channel
 from rag_lab.l4_feedback.policy import Setting
 
 FEW = 0.05  # of a log's decisions: with a smaller effective sample an estimate is a guess
@@ -45,19 +46,28 @@ class Judgment(NamedTuple):
     warning: str
 
 
-def judge(
-    table: Table,
-    variants: Mapping[str, Variant],
-    bandit: str,
-    setting: Setting,
-    stream: Int[np.ndarray, "S T"],
-    *,
-    seed: int,
-) -> dict[str, Any]:
-    """Evaluate every other policy of the bandit's set on the bandit's logs; ready for JSON."""
-    one = variants[bandit]
+class Log(NamedTuple):
+    """What a policy did along some streams, with the probability of every decision. actor: whose it is; path: with
+    propensities; its actions are those of the actor's set."""
+
+    actor: Variant
+    stream: Int[np.ndarray, "S T"]
+    path: replay.Path
+
+
+def log(
+    table: Table, actor: Variant, setting: Setting, stream: Int[np.ndarray, "S T"], channel: Channel, *, seed: int
+) -> Log:
+    """Play the first seeds again, exactly as they went, this time with propensities."""
+    world, policy = table.world(actor.set, true_domain=False), actor.learner
+    path = replay.play(policy, policy.init(setting), world, stream, seed=seed, channel=channel, log=True, watch=False)
+    return Log(actor, stream, path)
+
+
+def judge(table: Table, variants: Mapping[str, Variant], logged: Log) -> dict[str, Any]:
+    """Evaluate every other policy of the actor's set on its logs, by judged rewards; ready for JSON."""
+    one, stream, path = logged
     world, own = table.world(one.set, true_domain=False), table.sets[one.set]
-    path = replay.play(one.learner, one.learner.init(setting), world, stream, seed=seed, log=True)
     assert path.propensity is not None
     reward = world.rewards[stream, path.action]
     model = np.stack([_model(world.place[each], acts, got, world) for each, acts, got in zip(
@@ -65,7 +75,7 @@ def judge(
     logs = np.arange(len(stream))[:, None]
     found = []
     for name, target in variants.items():
-        if not target.chooses or target.set != one.set or target.true_domain or name == bandit:
+        if not target.chooses or target.set != one.set or target.true_domain or name == one.name:
             continue
         to_own = np.full(len(table.labels), -1)
         to_own[own] = np.arange(len(own))
@@ -78,7 +88,7 @@ def judge(
         truth = world.rewards[stream, does].mean(axis=1)
         found.append(_judgment(name, truth, _estimate(*(jnp.asarray(x, jnp.float32) for x in given)), stream.shape[1]))
     return {
-        "log": bandit,
+        "log": one.name,
         "logs": len(stream),
         "decisions": stream.shape[1],
         "targets": [row._asdict() for row in found],

@@ -11,33 +11,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import yaml
-from jaxtyping import Int
 
-from rag_lab import bake, replay
+from rag_lab import bake
 from rag_lab.assets import atomic
 from rag_lab.experiment.curves import modal
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, Lab, Table
+from rag_lab.experiment.off_policy import Log
 from rag_lab.experiment.variants import Variant
-from rag_lab.l4_feedback.policy import Ceiling, Setting
+from rag_lab.l4_feedback.policy import Ceiling
 
 
-def write(
-    lab: Lab,
-    table: Table,
-    variants: Mapping[str, Variant],
-    bandit: str,
-    settings: Mapping[str, Setting],
-    logged: Int[np.ndarray, "S T"],
-    depth: int,
-) -> None:
-    """Write them all. bandit: whose decisions are kept; logged: the streams of the seeds whose are; depth: ranks
-    written."""
+def write(lab: Lab, table: Table, variants: Mapping[str, Variant], logged: Log, depth: int) -> None:
+    """Write them all. logged: the decisions that are kept; depth: ranks written."""
     _parquet(
         lab.folder / "per_query.parquet",
         pa.concat_tables([per_query(lab, table, one) for one in variants.values()]),
     )
-    one = variants[bandit]
-    _parquet(lab.folder / "decisions.parquet", decisions(lab, table, one, settings[one.set], logged))
+    _parquet(lab.folder / "decisions.parquet", decisions(table, logged))
     _rankings(lab, table, variants, depth)
     recommend(lab, table, variants)
 
@@ -70,10 +60,9 @@ def _type(column: str) -> pa.DataType:
     return pa.string() if column in ("query_id", "domain", "detected_domain", "split", "variant") else pa.float64()
 
 
-def decisions(lab: Lab, table: Table, variant: Variant, setting: Setting, stream: Int[np.ndarray, "S T"]) -> pa.Table:
-    """Every decision of the logged seeds, with the probability with which it was taken."""
-    policy, world = variant.learner, table.world(variant.set, true_domain=False)
-    path = replay.play(policy, policy.init(setting), world, stream, seed=lab.seed, log=True)
+def decisions(table: Table, logged: Log) -> pa.Table:
+    """Every decision of the log, with the probability with which it was taken; reward is the judged one."""
+    variant, stream, path = logged
     assert path.propensity is not None
     seeds, steps = stream.shape
     action, query = table.sets[variant.set][path.action.ravel()], stream.ravel()

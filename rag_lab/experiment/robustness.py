@@ -21,21 +21,20 @@ from rag_lab.l4_feedback import users
 from rag_lab.l4_feedback.channel import Crowd, readers
 from rag_lab.l4_feedback.feedback import Settings
 from rag_lab.l4_feedback.policy import Pace, Policy, Setting
-from rag_lab.metrics import filtering
+from rag_lab.metrics import filtering, interval
 from rag_lab.replay import World
 
 DRIFT = "drift: actions change places midway"
-INTERVAL_95 = 1.96  # standard errors, by the normal approximation over seeds
 
 
 class Plan(NamedTuple):
-    """How much is played. policies: standing names; noises: shares of dishonest users; batch: queries of a domain
-    between two updates; crowd, readers, window, step_s: see `channel.Crowd`."""
+    """How much is played. policies: standing names; noises: shares of dishonest users; update_every: queries of
+    a domain between two updates; crowd, readers, window, step_s: see `channel.Crowd`."""
 
     seeds: int
     policies: tuple[str, ...]
     noises: tuple[float, ...]
-    batch: int
+    update_every: int
     crowd: int
     readers: int
     window: int
@@ -86,7 +85,7 @@ def rows(
     out: list[Row] = []
     for scene in _scenes(plan, setting, world, stream):
         for name, policy in policies.items():
-            paced = policy._replace(pace=Pace(plan.batch, 0))
+            paced = policy._replace(pace=Pace(plan.update_every, 0))
             state = policy.init(scene.setting)
             for noise in scene.noises:
                 pair = [_regret(scene, plan, paced, state, noise, used, seed) for used in (None, settings)]
@@ -147,17 +146,20 @@ def _means(world: World) -> tuple[Float[np.ndarray, "G A"], Int[np.ndarray, " Q"
     return np.stack([world.rewards[group == one].mean(axis=0) for one in range(group.max() + 1)]), group
 
 
-def _interval(values: Float[np.ndarray, " S"]) -> tuple[float, float, float]:
-    mean = float(values.mean())
-    half = INTERVAL_95 * float(values.std(ddof=1)) / len(values) ** 0.5
-    return mean, mean - half, mean + half
-
-
 def _told(scenario: str, policy: str, noise: float, pair: Sequence[tuple[Float[np.ndarray, " S"], Any]]) -> list[Row]:
     (plain, _), (filtered, tally) = pair
     caught, dropped, noisy = (int(np.asarray(one).sum()) for one in tally[:3])
     precision, recall, _ = filtering.scores(caught, dropped, noisy)
     return [
-        Row(scenario, policy, noise, False, *_interval(plain)),
-        Row(scenario, policy, noise, True, *_interval(filtered), *_interval(plain - filtered), precision, recall),
+        Row(scenario, policy, noise, False, *interval.of_seeds(plain)),
+        Row(
+            scenario,
+            policy,
+            noise,
+            True,
+            *interval.of_seeds(filtered),
+            *interval.of_seeds(plain - filtered),
+            precision,
+            recall,
+        ),
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from rag_lab import study
 from rag_lab.economy.prices import Prices
 from rag_lab.experiment import verdicts
+from rag_lab.experiment.choice import Choice
 from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, Lab, Table
 from rag_lab.experiment.variants import Variant
 from rag_lab.l4_feedback.policy import Budget
@@ -65,9 +66,8 @@ def notes(
     lab: Lab,
     table: Table,
     variants: Mapping[str, Variant],
-    treatment: str,
+    chosen: Choice,
     reference: str | None,
-    worth: Mapping[str, float],
     reward: Mapping[str, float],
     regime: str,
 ) -> list[str]:
@@ -80,10 +80,11 @@ def notes(
             out.append(f"{domain} has {clusters} clusters of test queries: too few for any interval to mean much.")
     if table.unjudged:
         out.append(f"{table.unjudged} queries without a relevant passage are left out of ranking metrics.")
-    if len(worth) > 1:
+    if chosen.worth:
         out.append(
-            f"Under test is {treatment}: of {len(worth)} policies the one worth most on train queries that it "
-            f"had not learned from ({worth[treatment]:.4f}), declared before the test split was looked at."
+            f"Under test is {chosen.treatment}: of {len(chosen.worth)} policies the one worth most on train queries "
+            f"that it had not learned from ({chosen.worth[chosen.treatment]:.4f}), declared before the test split was "
+            "looked at."
         )
     if any(one.path is not None for one in variants.values()):
         out.append(

@@ -92,12 +92,15 @@ def suffix(action_set: str) -> str:
 
 
 def standing(name: str, where: str = "references", group: str = "policy") -> dict[str, Any]:
-    """The node of a standing variant, a file of conf/<group>/; ConfigError with the names allowed."""
+    """The node of a standing variant, a file of conf/<group>/, without its defaults list; ConfigError with the names
+    allowed."""
     folder = config.folder() / group
     path = folder / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(wiring.unknown(f"{where}={name}", name, sorted(one.stem for one in folder.glob("*.yaml"))))
-    return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+    loaded = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(loaded, dict)
+    return {str(key): value for key, value in loaded.items() if key != "defaults"}
 
 
 def name_of(choice: str, node: Mapping[str, Any]) -> str:
@@ -151,6 +154,11 @@ def _standing(name: str, where: str, *, treatment: bool) -> Candidate:
     return Candidate(name, node, wiring.build(node, f"{where}.{name}"), True, treatment)
 
 
+def rebuilt(one: Candidate, node: Mapping[str, Any]) -> Candidate:
+    """The candidate with other settings of its policy."""
+    return one._replace(node=node, policy=wiring.build(node, f"policy ({one.name})"))
+
+
 def sets_of(every: Sequence[Candidate], known: Sequence[str]) -> tuple[str, ...]:
     """The action sets of a run: `alpha`, and those that whoever may be under test runs on, as the configuration orders
     them. References follow. ConfigError for a set that the configuration lacks.
@@ -202,11 +210,19 @@ def run_ceiling(one: Candidate, table: Table, action_set: str) -> Variant:
     return Variant(f"{one.name}{suffix(action_set)}", one.node, None, one.policy, action_set, actions, True, None)
 
 
-Settle = Callable[[Candidate, str], tuple[Candidate, str | None]]  # tunes a candidate on an action set
+class Settled(NamedTuple):
+    """A candidate with its tuned settings, the study that found them, and what that said they are worth on train."""
+
+    candidate: Candidate
+    study: str | None
+    worth: float | None
 
 
-def run_all(
-    every: Sequence[Candidate],
+Settle = Callable[[Candidate, str], Settled]  # tunes a candidate on an action set
+
+
+def run(
+    one: Candidate,
     settings: Mapping[str, Setting],
     settle: Settle,
     table: Table,
@@ -214,19 +230,19 @@ def run_all(
     seed: int,
     channel: Channel,
 ) -> dict[str, Variant]:
-    """Every variant by name, in order; a per-domain policy is followed by itself on the true domain.
+    """A candidate's variants by name: on each of its action sets, a per-domain policy followed by itself on the true
+    domain.
 
     settings, streams: by action set.
     """
     out: list[Variant] = []
-    for one in every:
-        for action_set in (name for name in one.policy.actions if name in table.sets):
-            if isinstance(one.policy, Ceiling):
-                out.append(run_ceiling(one, table, action_set))
-                continue
-            tuned, study = settle(one, action_set)
-            assert isinstance(one.policy, Policy)
-            for true_domain in (False, True) if one.policy.per_domain else (False,):
-                given = (tuned, study, settings[action_set], table, action_set, streams[action_set])
-                out.append(run_policy(*given, seed, channel, true_domain))
+    for action_set in (name for name in one.policy.actions if name in table.sets):
+        if isinstance(one.policy, Ceiling):
+            out.append(run_ceiling(one, table, action_set))
+            continue
+        tuned, study, _ = settle(one, action_set)
+        assert isinstance(one.policy, Policy)
+        for true_domain in (False, True) if one.policy.per_domain else (False,):
+            given = (tuned, study, settings[action_set], table, action_set, streams[action_set])
+            out.append(run_policy(*given, seed, channel, true_domain))
     return {variant.name: variant for variant in out}

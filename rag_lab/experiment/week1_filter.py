@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from pydantic import Field
 
 from rag_lab import replay, wiring
 from rag_lab.experiment import feedback_effect, filtering, live, week1_verdicts
-from rag_lab.experiment.feedback_effect import Effect
+from rag_lab.experiment.feedback_effect import Effect, Trial
 from rag_lab.experiment.filtering import REFERENCE
 from rag_lab.experiment.lab import Lab, tabulate
 from rag_lab.experiment.part import Part
 from rag_lab.experiment.variants import standing
 from rag_lab.experiment.week1_verdicts import Measure, Timed
-from rag_lab.l4_feedback import loop, users
+from rag_lab.l4_feedback import users
+from rag_lab.l4_feedback.channel import Crowd
 from rag_lab.l4_feedback.policy import Setting
 from rag_lab.metrics import interval, latency
 
@@ -41,14 +41,15 @@ class Filtering(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """Settings of the feedback loop, as `rag_lab.l4_feedback.loop` has them. noises: shares of dishonest users."""
+    """Settings of the bandit that learns from readers. noises: shares of dishonest users; update_every: queries of a
+    domain between two updates; the others: see `channel.Crowd`."""
 
     noises: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     seeds: Annotated[int, Field(ge=2)]
     queries_per_domain: Count
     users: Count
     readers: Count
-    batch: Count
+    update_every: Count
     window: Count
     step_s: Annotated[float, Field(gt=0)]
 
@@ -117,33 +118,23 @@ def measure(lab: Lab, settings: Filtering, resamples: int) -> Part:
 def effect(lab: Lab, setting: Setting, settings: Loop) -> Part:
     """The bandit's regret with and without the chosen filter, at rising shares of users who are not honest."""
     table = tabulate(lab, [live.ACTIONS], {"recall": 1.0})
-    train = table.part(test=False)
-    rewards, domain, context = table.reward[train], table.domain[train], table.context[train]
-    start = wiring.build(standing("thompson"), "policy").init(setting)
-    found = feedback_effect.effect(
-        start._replace(reward_sd=jnp.broadcast_to(start.reward_sd, setting.places)),  # the loop wants one a place
-        rewards,
-        domain,
-        context,
-        replay.streams(lab.seed, settings.seeds, domain, settings.queries_per_domain),
-        settings.noises,
-        loop.Setup(
-            crowd=settings.users,
-            readers=settings.readers,
-            batch=settings.batch,
-            window=settings.window,
-            step_s=settings.step_s,
-            kinds=users.NOISY,
-            behaviour=users.BEHAVIOUR,
-        ),
-        filtering.settings(lab),
-        seed=lab.seed,
+    world = table.world(live.ACTIONS, true_domain=False, rows=table.part(test=False))
+    policy = wiring.build(standing("thompson"), "policy")
+    trial = Trial(
+        policy=policy,
+        state=policy.init(setting),
+        world=world,
+        stream=replay.streams(lab.seed, settings.seeds, world.domain, settings.queries_per_domain),
+        crowd=Crowd(settings.users, settings.readers, settings.window, settings.step_s, users.BEHAVIOUR),
+        kinds=users.NOISY,
+        update_every=settings.update_every,
     )
+    found = feedback_effect.effect(trial, settings.noises, filtering.settings(lab), seed=lab.seed)
     metrics: dict[str, float] = {}
     for level in found.levels:
         percent = round(100 * level.noise)
         for name in ("without", "filtered", "saved"):
-            metrics |= interval.metrics(f"filter/regret_{name}_{percent}", interval.Interval(*getattr(level, name)))
+            metrics |= interval.metrics(f"filter/regret_{name}_{percent}", getattr(level, name))
         if level.noise == HEADLINE_NOISE:
             given = {"precision": level.precision, "recall": level.recall, "f1": level.f1}
             metrics |= {f"filter/{name}": value for name, value in given.items() if value is not None}

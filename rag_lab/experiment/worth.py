@@ -19,7 +19,6 @@ from rag_lab.metrics.targets import TARGETS, Judged, measured, not_measured, ver
 
 Measures = Float[np.ndarray, "M Q"]
 Points = Float[np.ndarray, "M R+1 P"]
-ELSEWHERE = "is about retrieval: +experiment=week2 measures it"
 
 
 class Worth(NamedTuple):
@@ -90,7 +89,7 @@ def judge(found: Mapping[str, tuple[Interval, str] | str]) -> list[Judged]:
     """Every target of the roadmap. found: what this run measured, with what must be known of it, or why it did not."""
     rows = []
     for target in TARGETS:
-        one = found.get(target.id, target.absent or ELSEWHERE)
+        one = found.get(target.id, target.absent)
         if isinstance(one, str):
             rows.append(not_measured(target, one))
         else:

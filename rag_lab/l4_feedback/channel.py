@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from rag_lab.errors import ConfigError
 from rag_lab.l4_feedback import users
 from rag_lab.l4_feedback.feedback import Reason, Settings
 from rag_lab.l4_feedback.filters.jitted import Items, judge
@@ -205,7 +206,10 @@ def readers(
     """Simulated users who rate what they read, behind a filter with these settings or without one.
 
     noise: the share of users that is not honest; kinds: one kind of them, or all in turn. Counted: a `Tally`.
+    ConfigError where there are more readers of an answer than users.
     """
+    if not 1 <= crowd.readers <= crowd.users:
+        raise ConfigError(f"{crowd.readers} readers out of {crowd.users} users; choose from 1 to all of them")
     # As many entries whatever the kinds: one compiled program serves all.
     turns = np.resize(np.array(kinds, np.int32), len(users.NOISY))
     given = Noise(jnp.float32(noise), jnp.asarray(turns), jnp.asarray(promoted, jnp.int32))

@@ -1,6 +1,7 @@
-"""A value with the interval that holds it with 95% confidence, by bootstrap (Efron 1979).
+"""A value with the interval that holds it with 95% confidence: by bootstrap (Efron 1979), or, over many seeds, by the
+normal approximation.
 
-Shapes: N independent measurements, R resamples.
+Shapes: N independent measurements, R resamples, S seeds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 TAILS = (0.025, 0.975)
+NORMAL_95 = 1.96  # standard errors: seeds are independent, and many
 
 
 class Interval(NamedTuple):
@@ -40,6 +42,18 @@ def median(values: Float[np.ndarray, " N"], drawn: Int[np.ndarray, "R N"]) -> In
 def mean(values: Float[np.ndarray, " N"], drawn: Int[np.ndarray, "R N"]) -> Interval:
     """Their mean."""
     return around(float(np.mean(values)), np.mean(values[drawn], axis=1))
+
+
+def over_seeds(values: Float[np.ndarray, "S ..."]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean over seeds, and the ends of its interval, of whatever a seed has; at least two seeds."""
+    mean = values.mean(axis=0)
+    half = NORMAL_95 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def of_seeds(values: Float[np.ndarray, " S"]) -> Interval:
+    """The same of one number a seed."""
+    return Interval(*(float(end) for end in over_seeds(values)))
 
 
 def metrics(name: str, interval: Interval) -> dict[str, float]:

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 Verdict = Literal["met", "missed", "inconclusive", "not measured"]
 NEEDS_WEEK_1 = "needs the live pipeline: +experiment=week1 measures it"
-NEEDS_ROUTER = "needs the Pareto router; `router` is fixed"
+NEEDS_WEEK_2 = "needs policies: +experiment=week2 measures it"
+NEEDS_ROUTER = "needs the Pareto router: +experiment=economy measures it"
 NEEDS_CACHE = "needs a cache; `cache` is none"
 NEEDS_ANSWERS = "needs a generator; `generator` is none"
 NEEDS_END_TO_END = "needs the end-to-end experiment"
@@ -39,10 +40,10 @@ TARGETS = (
     Target("w1.filter_workers", "the filter's pool scales to 8 workers", "filter/workers", None, 8, True, NEEDS_WEEK_1),
     Target("w1.filter_accuracy", "the same decisions as the scalar filter", "filter/equal_decisions", None, 1, True, NEEDS_WEEK_1),
     Target("w1.e2e_p95", "end to end within 2 s p95", "latency_ms/e2e_p95", 3000, 2000, False, NEEDS_WEEK_1),
-    Target("w2.recall", "adaptive α raises recall@10 by 12% over α = 0.5", "retrieval/recall_at_10", None, 0.12, True, ""),
-    Target("w2.beats_static", "adaptive beats the better tuned static", "retrieval/recall_at_10", None, 0, True, ""),
-    Target("w2.cost", "cost falls by 20% at recall not worse", "cost/usd_per_1k_queries", None, -0.2, False, ""),
-    Target("w2.convergence", "converges within 100 queries a domain (share of seeds)", "bandit/convergence_queries", None, 0.9, True, ""),
+    Target("w2.recall", "adaptive α raises recall@10 by 12% over α = 0.5", "retrieval/recall_at_10", None, 0.12, True, NEEDS_WEEK_2),
+    Target("w2.beats_static", "adaptive beats the better tuned static", "retrieval/recall_at_10", None, 0, True, NEEDS_WEEK_2),
+    Target("w2.cost", "cost falls by 20% at recall not worse", "cost/usd_per_1k_queries", None, -0.2, False, NEEDS_WEEK_2),
+    Target("w2.convergence", "converges within 100 queries a domain (share of seeds)", "bandit/convergence_queries", None, 0.9, True, NEEDS_WEEK_2),
     Target("w2.pareto_exact", "only non-dominated points are returned", "pareto/exact_share", None, 1, True, NEEDS_ROUTER),
     Target("w2.pareto_waste", "no routed action is dominated", "pareto/wasted_share", None, 0, False, NEEDS_ROUTER),
     Target("w3.hit_rate", "more than 60% of repeated queries hit the cache", "cache/evidence/hit_rate", None, 0.6, True, NEEDS_CACHE),

@@ -141,9 +141,9 @@ def outcome(target: Mapping[str, Any]) -> str:
 
 
 def family(name: str) -> str:
-    """What an exploratory family is called: its name without the word itself, metrics as they are spoken of."""
-    rest = name.removeprefix("exploratory").strip()
-    return LABELS.get(f"retrieval/{rest}", rest)
+    """What an exploratory family is called: its metric, as it is spoken of, and of what."""
+    *what, metric = name.removeprefix("exploratory").split()
+    return ", ".join(filter(None, (LABELS.get(f"retrieval/{metric}", metric), " ".join(what))))
 
 
 def question(run: Run) -> str:

@@ -107,7 +107,7 @@ def chosen(session_folder: Path, little: Path) -> Done:
     options = [
         *SMALL, "policy=chosen", "policy.among=[thompson,contextual,ridge]", "search.trials=2", "search.seeds=4",
         "experiment.robustness.policies=[thompson,contextual]", "experiment.robustness.noises=[0.0,0.4]",
-        "experiment.robustness.batch=20", "experiment.robustness.seeds=6", "experiment.label_repetitions=2",
+        "experiment.robustness.update_every=20", "experiment.robustness.seeds=6", "experiment.label_repetitions=2",
         "experiment.seeds_larger=10", "tracking=jsonl",
     ]  # fmt: skip
     place = Workplace(session_folder / "chosen")

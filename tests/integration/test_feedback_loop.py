@@ -17,9 +17,10 @@ import yaml
 from doubles import Bars
 
 from rag_lab import bake, replay, wiring
-from rag_lab.experiment.feedback_effect import Effect, effect
+from rag_lab.experiment.feedback_effect import Effect, Trial, effect
 from rag_lab.l1_retrieval.actions import read
-from rag_lab.l4_feedback import loop, users
+from rag_lab.l4_feedback import users
+from rag_lab.l4_feedback.channel import Crowd
 from rag_lab.l4_feedback.feedback import Filter, Reason
 from rag_lab.l4_feedback.policy import Setting
 from rag_lab.metrics.filtering import detection
@@ -148,11 +149,13 @@ def found(judged: Judged, filters: dict[str, Filter]) -> Effect:
         domains, labels, ALPHA.alpha, ALPHA.alpha[:, None], (), PRESETS,
         lambda per_domain, budget: np.zeros(4, np.int64), lambda: None,  # type: ignore[arg-type,return-value]
     )  # fmt: skip
-    state = built("policy", "thompson").init(setting)
-    stream = replay.streams(0, 150, judged.domain, 300)
-    setup = loop.Setup(100, 5, 60, 5, 60.0, users.NOISY, users.BEHAVIOUR)
-    settings = filters["jax"].settings  # type: ignore[attr-defined]
-    return effect(state, *judged, judged.domain, stream, NOISES, setup, settings, seed=0)
+    policy = built("policy", "thompson")
+    place = judged.domain.astype(np.int32)
+    nothing = np.zeros(judged.rewards.shape, np.int32)
+    world = replay.World(judged.rewards, place, np.zeros((len(place), 1), np.float32), judged.domain, nothing)
+    stream, crowd = replay.streams(0, 150, judged.domain, 300), Crowd(100, 5, 5, 60.0, users.BEHAVIOUR)
+    trial = Trial(policy, policy.init(setting), world, stream, crowd, users.NOISY, update_every=20)
+    return effect(trial, NOISES, filters["jax"].settings, seed=0)  # type: ignore[attr-defined]
 
 
 @pytest.mark.shared_data
@@ -160,7 +163,7 @@ def test_the_filter_lowers_regret_at_thirty_percent_noise(found: Effect) -> None
     for level in found.levels:
         print(f"noise {level.noise:.0%}: regret {level.without} without, {level.filtered} with, saved {level.saved}")
     noisy = found.levels[1]
-    assert noisy.filtered.mean <= noisy.without.mean
+    assert noisy.filtered.value <= noisy.without.value
     assert noisy.precision is not None and noisy.recall is not None
     assert noisy.precision > 0.6 and noisy.recall > 0.75
     assert noisy.noise_weight < 0.25 * noisy.noise_share
@@ -169,4 +172,4 @@ def test_the_filter_lowers_regret_at_thirty_percent_noise(found: Effect) -> None
 @pytest.mark.shared_data
 def test_the_filter_costs_little_where_there_is_no_noise(found: Effect) -> None:
     clean = found.levels[0]
-    assert clean.filtered.mean < 1.05 * clean.without.mean
+    assert clean.filtered.value < 1.05 * clean.without.value

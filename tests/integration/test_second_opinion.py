@@ -67,7 +67,8 @@ def test_trec_eval_places_a_learner_s_first_seed_among_its_seeds(beir: Done) -> 
     """One seed of n lies within sd·sqrt(n − 1) of their mean, whatever the values."""
     rows = parquet.read_table(beir.folder / "per_query.parquet").to_pandas().set_index(["variant", "query_id"])
     learners = [(name.removesuffix(".seed0"), ranked) for name, ranked in rankings(beir) if name.endswith(".seed0")]
-    assert {name for name, _ in learners} == {"thompson", "thompson_true_domain"}
+    plain = {"thompson", "thompson_true_domain"}
+    assert {name for name, _ in learners} == plain | {f"{name}_rich" for name in plain}
     for variant, ranked in learners:
         own = rows.loc[variant]
         theirs = scored(beir, ranked).loc[own.index]
@@ -78,14 +79,16 @@ def test_trec_eval_places_a_learner_s_first_seed_among_its_seeds(beir: Done) -> 
 
 @pytest.fixture(scope="module")
 def baked(beir: Done) -> dict[str, dict[str, np.ndarray]]:
-    """The baked arrays, by domain: those whose α = 0.5 is what per_query says of `static`."""
+    """The baked arrays of the action set `alpha`, by domain: those whose α = 0.5 is what per_query says of `static`."""
     rows = parquet.read_table(beir.folder / "per_query.parquet").to_pandas().query("variant == 'static'")
     kept = [dict(np.load(path)) for path in (beir.cwd / "runs" / ".cache" / "baked").glob("metrics-*.npz")]
     found = {}
     for domain, own in rows.groupby("domain", sort=False):
         for one in kept:
-            if len(one["recall"]) == len(own) and np.allclose(one["ndcg"][:, 5], own.ndcg_at_10, atol=1e-9):
-                found[domain] = one
+            if len(one["recall"]) == len(own) and np.allclose(
+                one["ndcg"][:, 5], own.ndcg_at_10, atol=1e-9
+            ):
+                found[domain] = {name: values[:, : len(ALPHAS)] for name, values in one.items()}  # first come the α
     assert list(found) == ["healthcare", "finance", "general"]
     return found
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bags import shelf
 from doubles import Bars
 from live import COLLECTIONS, WORDS, built, encoder, setting, stages, vectors
 
 from rag_lab.experiment import detectors
 from rag_lab.experiment.live import Materials
 from rag_lab.l2_domain.signature import Labelled, Signature
+from rag_lab.l3_answer.generator import Tools
 from rag_lab.types import Dataset, Query
 
 

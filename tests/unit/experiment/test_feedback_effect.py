@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from feedback_batches import SETTINGS
 
 from rag_lab import replay
-from rag_lab.experiment.feedback_effect import Effect, effect, effects, over_seeds
-from rag_lab.kernels import thompson
-from rag_lab.l4_feedback import loop, users
+from rag_lab.experiment.feedback_effect import Effect, Trial, effect, effects
+from rag_lab.l4_feedback import users
+from rag_lab.l4_feedback.channel import Crowd
+from rag_lab.l4_feedback.policies import thompson
+from rag_lab.l4_feedback.policy import Setting
+from rag_lab.metrics import interval
 
 ACTIONS, DOMAINS, SEEDS = 5, 2, 40
 DOMAIN = np.repeat(np.arange(DOMAINS), 30)
@@ -18,30 +20,40 @@ WORTH = np.array([[0.2, 0.8, 0.6, 0.5, 0.4], [0.2, 0.4, 0.5, 0.8, 0.6]])
 REWARDS = (np.random.default_rng(0).random((60, 1)) < WORTH[DOMAIN]).astype(np.float64)
 STREAM = replay.streams(0, SEEDS, DOMAIN, 100)
 KINDS = (int(users.Kind.COLLUDER), int(users.Kind.SPAMMER))
-SHAPE = DOMAINS + 1, ACTIONS
-STATE = thompson.Arms(jnp.full(SHAPE, 0.5), jnp.full(SHAPE, 2.0), jnp.full(SHAPE[0], 0.4))
-SETUP = loop.Setup(60, 4, 20, 4, 60.0, KINDS, users.BEHAVIOUR)
+ALPHAS = np.arange(ACTIONS) / 4
+SETTING = Setting(
+    ("a", "b"), tuple(map(str, ALPHAS)), ALPHAS, ALPHAS[:, None], (), None,
+    lambda per_domain, budget: np.zeros(3, np.int64), lambda: None,  # type: ignore[arg-type,return-value]
+)  # fmt: skip
+POLICY = thompson.build(
+    prior_mean=0.5, prior_slope=0.0, prior_strength=2.0, reward_sd=0.4, actions=("alpha",), update_every=1, delay=0
+)
+PLACE = DOMAIN.astype(np.int32)
+WORLD = replay.World(REWARDS, PLACE, np.zeros((60, 1), np.float32), DOMAIN, np.zeros(REWARDS.shape, np.int32))
+TRIAL = Trial(
+    POLICY, POLICY.init(SETTING), WORLD, STREAM, Crowd(60, 4, 4, 60.0, users.BEHAVIOUR), KINDS, update_every=10
+)
 
 
 @pytest.fixture(scope="module")
 def found() -> Effect:
-    return effect(STATE, REWARDS, DOMAIN, DOMAIN, STREAM, (0.0, 0.4), SETUP, SETTINGS, seed=0)
+    return effect(TRIAL, (0.0, 0.4), SETTINGS, seed=0)
 
 
 def test_the_filter_pays_where_there_is_noise_and_costs_little_where_there_is_none(found: Effect) -> None:
     clean, noisy = found.levels
     assert (clean.noise, noisy.noise) == (0.0, 0.4)
     assert noisy.saved.low > 0
-    assert clean.saved.low <= 0.1 * clean.without.mean
-    assert clean.saved.mean > -0.1 * clean.without.mean
-    assert noisy.without.mean > clean.without.mean
+    assert clean.saved.low <= 0.1 * clean.without.value
+    assert clean.saved.value > -0.1 * clean.without.value
+    assert noisy.without.value > clean.without.value
 
 
 def test_saved_is_paired(found: Effect) -> None:
     for level in found.levels:
-        assert level.saved.mean == pytest.approx(level.without.mean - level.filtered.mean)
-        for interval in (level.without, level.filtered, level.saved):
-            assert interval.low < interval.mean < interval.high
+        assert level.saved.value == pytest.approx(level.without.value - level.filtered.value)
+        for one in (level.without, level.filtered, level.saved):
+            assert one.low < one.value < one.high
 
 
 def test_detection_is_told_apart_from_its_absence(found: Effect) -> None:
@@ -70,8 +82,7 @@ def test_honest_feedback_is_kept(found: Effect) -> None:
 def test_several_settings_meet_the_same_play_without_a_filter(found: Effect) -> None:
     done: list[int] = []
     both = effects(
-        STATE, REWARDS, DOMAIN, DOMAIN, STREAM, (0.4,), SETUP,
-        [SETTINGS, SETTINGS._replace(min_trust=0.9)], seed=0, done=lambda: done.append(1),
+        TRIAL, (0.4,), [SETTINGS, SETTINGS._replace(min_trust=0.9)], seed=0, done=lambda: done.append(1),
     )  # fmt: skip
     assert len(done) == 3 and both[0].levels == found.levels[1:]
     assert both[0].levels[0].without == both[1].levels[0].without
@@ -80,4 +91,4 @@ def test_several_settings_meet_the_same_play_without_a_filter(found: Effect) -> 
 
 def test_interval_by_hand() -> None:
     """1, 2, 3: mean 2, standard error 1/√3."""
-    assert over_seeds(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5))
+    assert interval.of_seeds(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5))

@@ -35,16 +35,19 @@ def lab(filter: str = "vectorized") -> Lab:
     """A lab of which only the filter matters."""
     none: Any = None
     dataset = Dataset("none", (), "", "", 0)
-    given: Mapping[str, Any] = {"seed": 3, "filter": node("filter", filter)}
+    given: Mapping[str, Any] = {
+        "seed": 3, "filter": node("filter", filter), "actions": {"alpha": ALPHAS}, "presets": {"otherwise": 0.5},
+    }  # fmt: skip
     return Lab(given, {"filter": filter}, none, dataset, none, none, none, none, none, Bars(), none)
 
 
 # The search
 
 
+ALPHAS = [{"alpha": [0, 0.3, 0.6, 1]}]
 SMALL = {
     "draws": 3, "values": {"min_trust": (0.2, 0.4), "prior_items": (1, 5)}, "noises": (0.0, 0.4), "seeds": 6,
-    "queries_per_domain": 40, "users_in_all": 20, "readers": 4, "batch": 10, "window": 3,
+    "queries_per_domain": 40, "users_in_all": 20, "readers": 4, "update_every": 10, "window": 3,
 }  # fmt: skip
 
 
@@ -76,7 +79,7 @@ def test_a_small_search(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     worth = random.random((40, 1)) < np.linspace(0.3, 0.9, 4)
     domain, none = np.repeat([0, 1], 20), np.zeros(40, int)
-    actions = read("alpha", [{"alpha": [0, 0.3, 0.6, 1]}])
+    actions = read("alpha", ALPHAS)
     table = Table(
         queries=(), domain=domain, context=domain, features=np.zeros((40, 1)), test=np.zeros(40, bool), cluster=none,
         metrics={RECALL: worth.astype(float)}, prices={}, reward=worth.astype(float),

@@ -11,13 +11,14 @@ from doubles import Bars
 from live import built
 
 from rag_lab.errors import ConfigError
-from rag_lab.experiment import filtering, live
+from rag_lab.experiment import filtering
+from rag_lab.experiment.variants import standing
 from rag_lab.l4_feedback.feedback import FeedbackBatch, Filtered
 from rag_lab.l4_feedback.filters.scalar import Scalar
 
 
 def lab(name: str = "vectorized", **changes: Any) -> Any:
-    node = live.node("filter", name) | changes
+    node = standing(name, group="filter") | changes
     return SimpleNamespace(config={"filter": node}, choices={"filter": name}, seed=0, progress=Bars())
 
 

@@ -18,6 +18,7 @@ from rag_lab.experiment import answers, live, stream
 from rag_lab.experiment.latency import STAGES, in_turn, play
 from rag_lab.experiment.readers import Crowd, Readers
 from rag_lab.experiment.stream import LENGTH, START_S, Request, frozen, requests
+from rag_lab.experiment.variants import standing
 from rag_lab.l4_feedback.users import Kind
 from rag_lab.pipeline import Pipeline, Reply
 from rag_lab.types import Answer, Collection, Dataset, Trace
@@ -52,7 +53,7 @@ DATASET = Dataset("tiny", tuple(map(halved, COLLECTIONS)), "f" * 64, "", 0)
 def lab(encoder: Any = None, **choices: str) -> Any:
     """A lab of the baseline's choices, but for those given."""
     chosen = live.frozen() | choices
-    config = {group: live.node(group, name) for group, name in chosen.items()}
+    config = {group: standing(name, group=group) for group, name in chosen.items()}
     return SimpleNamespace(
         dataset=DATASET,
         encoder=encoder or TinyEncoder(),
@@ -75,7 +76,7 @@ def test_the_frozen_baseline_is_the_protocols() -> None:
     }  # fmt: skip
     nodes = live.baseline_nodes()
     assert nodes["policy"]["alpha"] == 0.5 and nodes["router"]["passages"] == 10
-    assert all(nodes[group] == live.node(group, name) for group, name in live.frozen().items())
+    assert all(nodes[group] == standing(name, group=group) for group, name in live.frozen().items())
 
 
 @pytest.mark.parametrize(
@@ -252,4 +253,4 @@ def test_a_query_asked_twice_is_one_row_with_its_means(monkeypatch: pytest.Monke
 def test_variants_are_found_by_their_files() -> None:
     assert {"keyword", "batched", "sequential", "classifier"} <= set(live.names("detector"))
     for name in live.names("filter"):
-        wiring.target(live.node("filter", name), "filter")
+        wiring.target(standing(name, group="filter"), "filter")
