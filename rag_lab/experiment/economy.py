@@ -18,24 +18,30 @@ from rag_lab.economy.choice import lattice
 from rag_lab.economy.router import Router
 from rag_lab.experiment import routing
 from rag_lab.experiment.answers import write_parquet
-from rag_lab.experiment.lab import COST, Lab, tabulate
+from rag_lab.experiment.lab import COST, Lab, Table, tabulate
 from rag_lab.experiment.offers import Grid, Offer
 from rag_lab.experiment.routed import REFERENCE, Game, Plan, play_all
 from rag_lab.experiment.summary import Findings
 from rag_lab.experiment.variants import standing
 
+WHERE = "experiment.routing"  # its place in the configuration
+TARGETS, WORTH = "w2.pareto_", ("pareto/", "economy/")  # what other experiments take over
 FEATURES_FROM = "alpha"  # the action set that is tabulated: queries' features and detected domains come with any
 
 
-class Economy(NamedTuple):
-    """The experiment's settings; see conf/experiment/economy.yaml."""
+class Routing(NamedTuple):
+    """What is routed, and by whom.
 
-    name: str
-    question: str
-    offer: Offer
+    tiers: by name of the price table, the generator that answers; actions: what is combined with them; candidates:
+    the best passages found, that evidence is chosen from; references: routers that `router` is held against,
+    best_single among them; sweep_steps: preferences under which it is played again are all shares of 1/sweep_steps.
+    """
+
+    tiers: Annotated[Mapping[str, Mapping[str, Any]], Field(min_length=1)]
+    actions: Grid
+    candidates: Annotated[int, Field(ge=1)]
     references: tuple[str, ...]
-    sweep_steps: int
-    resamples: int
+    sweep_steps: Annotated[int, Field(ge=1, le=20)]
 
     def check(self, lab: Lab) -> None:
         """ConfigError where a router or a generator cannot be built, a router's one action is not on offer, or a
@@ -43,32 +49,65 @@ class Economy(NamedTuple):
         """
         for name, router in self._routers(lab).items():
             if router.always is not None:
-                where = "router" if name == lab.choices["router"] else f"experiment.references.{name}"
-                place(self.offer.actions(), router.always, where)
-        self.offer.check(lab)
-        for collection in lab.dataset.collections:
-            lab.encoder.check(collection, lab.progress)
+                where = "router" if name == lab.choices["router"] else f"{WHERE}.references.{name}"
+                place(self._offer().actions(), router.always, where)
+        self._offer().check(lab)
+
+    def judge(self, lab: Lab, table: Table, resamples: int) -> tuple[Findings, Game]:
+        """Bake what is on offer, let the routers play, and hold them against each other."""
+        material = self._offer().collect(lab, table)
+        treatment = lab.choices["router"]
+        plan = Plan(treatment, self._routers(lab), lattice(self.sweep_steps), resamples, lab.seed)
+        lab.events.emit("declared", treatment=treatment, reference=REFERENCE)
+        game = play_all(material, plan)
+        found = routing.judge(game, plan)
+        unreferenced = len(table.queries) - len(material.queries)
+        notes = [f"{unreferenced} queries have no reference answer and are not routed."] if unreferenced else []
+        return found._replace(notes=[*notes, *found.notes]), game
+
+    def beside(self, lab: Lab, table: Table, found: Findings, resamples: int) -> Findings:
+        """What another experiment found, with the router's verdicts, figures and worth beside it."""
+        own, _ = self.judge(lab, table, resamples)
+        judged = {row.id: row for row in own.targets if row.id.startswith(TARGETS)}
+        worth = {name: value for name, value in own.metrics.items() if name.startswith(WORTH)}
+        return found._replace(
+            metrics={**found.metrics, **worth},
+            targets=[judged.get(row.id, row) for row in found.targets],
+            curves={**found.curves, "economy": own.curves["economy"]},
+            notes=[*found.notes, *own.notes],
+        )
+
+    def _offer(self) -> Offer:
+        return Offer(self.tiers, self.actions, self.candidates)
 
     def _routers(self, lab: Lab) -> dict[str, Router]:
         """The treatment, then the references, each once."""
         nodes = {lab.choices["router"]: lab.config["router"]}
         for name in self.references:
-            nodes.setdefault(name, standing(name, "experiment.references", "router"))
+            nodes.setdefault(name, standing(name, f"{WHERE}.references", "router"))
         return {name: wiring.build(node, "router") for name, node in nodes.items()}
+
+
+class Economy(NamedTuple):
+    """The experiment's settings; see conf/experiment/economy.yaml."""
+
+    name: str
+    question: str
+    routing: Routing
+    resamples: int
+
+    def check(self, lab: Lab) -> None:
+        """ConfigError where nothing can be routed; costs nothing, so it comes before all work."""
+        self.routing.check(lab)
+        for collection in lab.dataset.collections:
+            lab.encoder.check(collection, lab.progress)
 
     def execute(self, lab: Lab) -> Findings:
         """Run it."""
         table = tabulate(lab, [FEATURES_FROM], {"recall": 1.0})
-        material = self.offer.collect(lab, table)
-        treatment = lab.choices["router"]
-        plan = Plan(treatment, self._routers(lab), lattice(self.sweep_steps), self.resamples, lab.seed)
-        lab.events.emit("declared", treatment=treatment, reference=REFERENCE)
-        game = play_all(material, plan)
+        found, game = self.routing.judge(lab, table, self.resamples)
         write_parquet(lab.folder / "per_query.parquet", per_query(game))
-        found = routing.judge(game, plan)
-        unreferenced = len(table.queries) - len(material.queries)
-        notes = [f"{unreferenced} queries have no reference answer and take no part."] if unreferenced else []
-        return found._replace(notes=[*notes, *found.notes])
+        return found
 
 
 def per_query(game: Game) -> pa.Table:
@@ -104,18 +143,8 @@ def build(
     *,
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")],
     question: str,
-    tiers: Annotated[dict[str, Mapping[str, Any]], Field(min_length=1)],
-    actions: Grid,
-    candidates: Annotated[int, Field(ge=1)],
-    references: tuple[str, ...],
-    sweep_steps: Annotated[int, Field(ge=1, le=20)],
+    routing: Routing,
     resamples: Annotated[int, Field(ge=100)],
 ) -> Any:
-    """The experiment.
-
-    tiers: by name of the price table, the generator that answers; actions: what is combined with them; candidates:
-    the best passages found, that evidence is chosen from; references: routers that `router` is held against,
-    best_single among them; sweep_steps: preferences under which it is played again are all shares of 1/sweep_steps;
-    resamples: of the intervals.
-    """
-    return Economy(name, question, Offer(tiers, actions, candidates), references, sweep_steps, resamples)
+    """The experiment. routing: see `Routing`; resamples: of the intervals."""
+    return Economy(name, question, routing, resamples)

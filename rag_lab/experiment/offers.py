@@ -68,7 +68,9 @@ class Offer(NamedTuple):
         for tier in self.nodes:
             if tier not in lab.prices.generators:
                 known = ", ".join(lab.prices.generators)
-                raise ConfigError(f"experiment.tiers.{tier}: prices={lab.choices['prices']} prices only {known}")
+                raise ConfigError(
+                    f"experiment.routing.tiers.{tier}: prices={lab.choices['prices']} prices only {known}"
+                )
             self._stage(tier)
         for one in lab.dataset.collections:
             for split in ("train", "test"):
@@ -79,11 +81,11 @@ class Offer(NamedTuple):
                     )
 
     def _stage(self, tier: str) -> Bounded:
-        stage = wiring.build(self.nodes[tier], f"experiment.tiers.{tier}")
+        stage = wiring.build(self.nodes[tier], f"experiment.routing.tiers.{tier}")
         if not hasattr(stage, "max_tokens"):
             raise ConfigError(
-                f"experiment.tiers.{tier}: this generator does not bound its answers, so nobody knows the most that "
-                "one can cost; give generator@experiment.tiers.<tier>=extractive, openai or llamacpp"
+                f"experiment.routing.tiers.{tier}: this generator does not bound its answers, so nobody knows the most "
+                "that one can cost; give generator@experiment.routing.tiers.<tier>=extractive"
             )
         return stage
 

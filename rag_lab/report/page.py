@@ -224,10 +224,9 @@ def _shaken(run: Run, shown: list[Picture]) -> str:
 
 def _spending(run: Run, shown: list[Picture]) -> str:
     table = spending.sheet(run)
-    if table is None:
-        return ""
-    drawn = "".join(_figure(picture, shown) for picture in (spending.plane(run), actions.chosen(run)))
-    return f'<section id="spending"><h2>Spending</h2>{sheet.html(table)}{drawn}</section>\n'
+    drawn = "" if table is None else sheet.html(table)
+    drawn += "".join(_figure(picture, shown) for picture in (spending.plane(run), actions.chosen(run)))
+    return f'<section id="spending"><h2>Spending</h2>{drawn}</section>\n' if drawn else ""
 
 
 def _speed(section: speed.Section, shown: list[Picture]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from jaxtyping import Float
 
 from rag_lab.report import marks, panels, wording
 from rag_lab.report.figures import Picture
@@ -36,14 +37,14 @@ HEIGHT = 420  # pixels
 
 
 def sheet(run: Run) -> Sheet | None:
-    """What every router spent and what that brought; None for a run without routers."""
-    if "economy" not in run.curves:
-        return None
+    """What every router spent and what that brought; None for a run whose variants are no routers."""
     rows = [
         [f"▸ {variant}" if variant == run.treatment else variant, *(_cell(run, variant, *one) for one in COLUMNS)]
         for variant in run.order
-        if COST in run.variants[variant]
+        if COST in run.variants[variant] and QUALITY in run.variants[variant]
     ]
+    if not rows:
+        return None
     return Sheet(
         "Routers",
         "Test queries, means over domains, with 95% intervals of each router alone. Off the front: share of "
@@ -86,13 +87,19 @@ def plane(run: Run) -> Picture | None:
             figure.add_trace(_router(run, variant, look[variant]))
     grid = Grid([Panel(None, HEIGHT, "USD per 1,000 answers, logarithmic scale", "quality of answers")], [[0]])
     narrow = grid.arrange(figure, legend=True)
-    panels.axis(figure, "x", 0, type="log", dtick="D2")  # labels at 1, 2 and 5
+    panels.axis(figure, "x", 0, type="log", tickvals=_ticks(cost))
     caption = (
         "Means over the test queries' domains. Lines are what mixes of two can have: of single actions, and of the "
         "router's preferences; a line further up and to the left is worth more. Bars are 95% intervals of each router "
         "alone; the paired differences say more."
     )
     return Picture("cost-quality", "Cost and quality", caption, figure, narrow)
+
+
+def _ticks(cost: Float[np.ndarray, " A"]) -> list[float]:
+    """1, 2 and 5 of every power of ten that a cost has: a logarithmic axis would label them `2` and `5`."""
+    powers = range(int(np.floor(np.log10(cost.min()))), int(np.ceil(np.log10(cost.max()))) + 1)
+    return [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
 
 
 def _mixed(corners: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:

@@ -22,9 +22,9 @@ SCHEMA = json.loads((Path(rag_lab.__file__).parent / "summary.schema.json").read
 SPACE = Space(("small",), (1, 3), (1.0, 0.5), (128, 2048))
 ECONOMY = (
     "+experiment=economy", "data.max_passages=600", "data.max_queries=90", "experiment.resamples=200",
-    "experiment.sweep_steps=2", "experiment.candidates=20", "experiment.actions.passages=[1,3]",
-    "experiment.actions.mmr=[1.0,0.5]", "experiment.actions.context_tokens=[128,2048]",
-    "experiment.references=[best_single,random_mix,cascade,knn]", "tracking=jsonl",
+    "experiment.routing.sweep_steps=2", "experiment.routing.candidates=20", "experiment.routing.actions.passages=[1,3]",
+    "experiment.routing.actions.mmr=[1.0,0.5]", "experiment.routing.actions.context_tokens=[128,2048]",
+    "experiment.routing.references=[best_single,random_mix,cascade,knn]", "tracking=jsonl",
 )  # fmt: skip
 ROUTERS = {"pareto", REFERENCE, "random_mix", "cascade", "knn"}
 
@@ -89,12 +89,12 @@ def test_again_it_only_reads_what_was_answered(place: Workplace, done: Done) -> 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("experiment.references=[best_singel]",), "did you mean 'best_single'?"),
-        (("generator@experiment.tiers.small=lead",), "tiers.small: this generator does not bound its answers"),
-        (("+generator@experiment.tiers.huge=extractive",), "tiers.huge: prices=frozen prices only small, large"),
-        (("experiment.actions.mmr=[1.5]",), "experiment.actions.mmr.0: given 1.5"),
+        (("experiment.routing.references=[best_singel]",), "did you mean 'best_single'?"),
+        (("generator@experiment.routing.tiers.small=lead",), "tiers.small: this generator does not bound its answers"),
+        (("+generator@experiment.routing.tiers.huge=lead",), "tiers.huge: prices=frozen prices only small, large"),
+        (("experiment.routing.actions.mmr=[1.5]",), "experiment.routing.actions.mmr.0: given 1.5"),
         (("router=fixed", "router.passages=7"), "router.passages: given 7; the action space has 1, 3"),
-        (("experiment.references=[best_single,fixed]",), "references.fixed.passages: given 10; the action"),
+        (("experiment.routing.references=[best_single,fixed]",), "references.fixed.passages: given 10; the action"),
     ],
 )  # fmt: skip
 @pytest.mark.network

@@ -57,6 +57,7 @@ def test_lines_run_straight_between_the_corners(ran: Run) -> None:
     assert picture is not None
     (line,) = [trace for trace in picture.figure.data if trace.name == "the router, over preferences"]
     np.testing.assert_allclose(line.y, np.interp(line.x, [0.1, 0.5], [0.4, 0.7]))
+    assert {0.1, 0.2, 0.5, 1.0, 2.0} <= {round(tick, 9) for tick in picture.figure.layout.xaxis.tickvals}
     (dot,) = [trace for trace in picture.figure.data if trace.name == "single actions"]
     assert (list(dot.x), list(dot.y)) == ([0.1], [0.4])
 
