@@ -1,9 +1,8 @@
-"""What answers cost: per answer and per 1,000, under a price table, and the calls that they take.
+"""What answers cost under a price table, in US dollars.
 
-Amounts are US dollars. Retrieval is priced in `prices`; here stands what the generator takes, and apart from it
-what measuring takes (`evaluation_usd`), which no user of an answer pays.
+Retrieval is priced in `prices`; here stands what the generator takes. Measuring answers calls nobody who is paid.
 
-Shapes: any, elementwise; `calls` and token counts broadcast against each other.
+Shapes: any, elementwise.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from jaxtyping import Float, Int
 
 from rag_lab.economy.prices import MILLION, Prices
 from rag_lab.errors import ConfigError
-
-PER = 1000  # answers are priced by the thousand
 
 
 def answer_usd(
@@ -31,13 +28,3 @@ def answer_usd(
         )
     price = prices.generators[tier]
     return (np.asarray(tokens_in) * price.tokens_in + np.asarray(tokens_out) * price.tokens_out) / MILLION
-
-
-def usd_per_thousand(usd: Float[np.ndarray, " N"]) -> float:
-    """Mean cost of so many answers, by the thousand; NaN without any."""
-    return float(np.mean(usd) * PER) if len(usd) else float("nan")
-
-
-def evaluation_usd(prices: Prices, tokens: int) -> float:
-    """What measuring answers took, apart from their cost: an embedding of so many tokens."""
-    return tokens * prices.embedding / MILLION

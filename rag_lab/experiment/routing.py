@@ -37,11 +37,6 @@ from rag_lab.metrics.interval import Interval
 from rag_lab.metrics.significance import Comparison, Estimate, Pair, Resampler, compare
 
 
-def investigate(material: Material, plan: Plan) -> Findings:
-    """Learn, route, compare. Errors as for `routed.play_all`."""
-    return judge(play_all(material, plan), plan)
-
-
 def judge(game: Game, plan: Plan) -> Findings:
     """What the routers spent on the test queries and what that brought, compared."""
     test, played = game.test, game.played

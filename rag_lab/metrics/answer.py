@@ -1,7 +1,7 @@
 """How good answers are, without a model that judges: grounded, covering, cited, readable, rightly refused.
 
-groundedness        share of an answer's sentences that the evidence shown supports (`metrics.support`) coverage
-share of the reference answer's content words that the answer holds (ROUGE-1 recall, Lin 2004, on
+groundedness        share of an answer's sentences that the evidence shown supports (`metrics.support`)
+coverage            share of the reference answer's content words that the answer holds (ROUGE-1 recall, Lin 2004, on
                     stems without function words)
 citation recall     share of sentences that the passages they cite support together; one without citation is not
 citation precision  share of citations whose passage supports its sentence by itself (both after ALCE, Gao et al.

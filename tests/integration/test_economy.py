@@ -107,3 +107,17 @@ def test_questions_without_answers_are_no_measure(warm: Warm, little: Path, here
     refused = warm("+experiment=economy", "data=beir", f"data.domains.law={little}", "tracking=jsonl", cwd=here)
     assert refused.status == 2 and "domain 'law' has no train query with a reference answer" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.network
+def test_week_2_routes_too_where_it_is_asked_to(place: Workplace, done: Done) -> None:
+    routed = place(
+        "week2", "+experiment=week2", *ECONOMY[1:], "router=pareto", "policy=static", "references=[static_tuned]",
+        "policy.actions=[alpha]", "experiment.robustness.policies=[]", "search.trials=0",
+    )  # fmt: skip
+    assert routed.status == 0, routed.stderr
+    judged = {row["id"]: row["verdict"] for row in routed.summary["targets"]}
+    assert judged["w2.pareto_waste"] == judged["w2.pareto_exact"] == "met" and judged["w2.recall"] != "met"
+    assert routed.summary["metrics"]["pareto/hypervolume"] == done.summary["metrics"]["pareto/hypervolume"]
+    assert ROUTERS.isdisjoint(routed.summary["variants"])
+    assert 'id="cost-quality"' in (routed.folder / "report.html").read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ from rag_lab.economy.choice import lattice
 from rag_lab.economy.outcomes import Outcomes
 from rag_lab.encoder import sentences
 from rag_lab.experiment import routing
-from rag_lab.experiment.routed import QUALITY, REFERENCE, WASTED, Material, Plan
+from rag_lab.experiment.routed import QUALITY, REFERENCE, WASTED, Material, Plan, play_all
 from rag_lab.experiment.summary import Findings
 from rag_lab.l1_retrieval.lexical import Lexical
 from rag_lab.metrics.answer import coverage
@@ -90,6 +90,10 @@ def answered(question: frozenset[int], evidence: list[str], action: Action) -> t
     return " ".join(best), PROMPT + action.context_tokens - max(room, 0), met
 
 
+def investigate(material: Material, plan: Plan) -> Findings:
+    return routing.judge(play_all(material, plan), plan)
+
+
 @pytest.fixture(scope="module")
 def material(shared_data: Path) -> Material:
     prices = wiring.build(yaml.safe_load((config.folder() / "prices" / "frozen.yaml").read_text()), "prices")
@@ -136,7 +140,7 @@ def material(shared_data: Path) -> Material:
 def found(material: Material) -> Findings:
     names = ("best_single", "cascade", "knn", "random_mix")
     routers = {"pareto": build("pareto", preference=PREFERENCE)} | {name: build(name) for name in names}
-    return routing.investigate(material, Plan("pareto", routers, lattice(8), resamples=500, seed=0))
+    return investigate(material, Plan("pareto", routers, lattice(8), resamples=500, seed=0))
 
 
 def test_outcomes_are_real(material: Material) -> None:

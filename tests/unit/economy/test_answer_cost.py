@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import yaml
 
 from rag_lab import wiring
-from rag_lab.economy.answer_cost import answer_usd, evaluation_usd, usd_per_thousand
+from rag_lab.economy.answer_cost import answer_usd
 from rag_lab.economy.prices import Prices
 from rag_lab.errors import ConfigError
 
@@ -27,15 +26,6 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(small, [0.00015 + 0.00003, 0])
     large = answer_usd(table("frozen"), "large", np.array([[1000]]), np.array([[50]]))
     np.testing.assert_allclose(large, [[0.0025 + 0.0005]])
-
-
-def test_by_the_thousand() -> None:
-    assert usd_per_thousand(np.array([0.001, 0.003])) == pytest.approx(2.0)
-    assert math.isnan(usd_per_thousand(np.array([])))
-
-
-def test_measuring_is_priced_as_embedding() -> None:
-    assert evaluation_usd(table("frozen"), 5_000_000) == pytest.approx(0.10)
 
 
 def test_an_unknown_tier_is_named_with_those_there_are() -> None:

@@ -16,7 +16,7 @@ from rag_lab.economy.router import Setting
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import routing, summary, worth
 from rag_lab.experiment.lab import COST
-from rag_lab.experiment.routed import DIVERSITY, HINDSIGHT, QUALITY, REFERENCE, WASTED, Material, Plan
+from rag_lab.experiment.routed import DIVERSITY, HINDSIGHT, QUALITY, REFERENCE, WASTED, Material, Plan, play_all
 from rag_lab.metrics.interval import Interval
 from rag_lab.metrics.significance import Estimate
 from rag_lab.report import actions
@@ -56,9 +56,13 @@ def plan(treatment: str = "pareto", **changes: Any) -> Plan:
     return Plan(treatment, routers, lattice(4), resamples=300, seed=0)._replace(**changes)
 
 
+def investigate(material: Material, plan: Plan) -> summary.Findings:
+    return routing.judge(play_all(material, plan), plan)
+
+
 @pytest.fixture(scope="module")
 def found() -> summary.Findings:
-    return routing.investigate(material(), plan())
+    return investigate(material(), plan())
 
 
 def test_routing_spends_less_for_about_the_same_quality(found: summary.Findings) -> None:
@@ -132,12 +136,12 @@ def test_queries_without_every_score_are_left_out_and_counted() -> None:
     holes = given.quality.copy()
     holes[:10, 0] = np.nan
     few = plan(routers={name: plan().routers[name] for name in ("random_mix", REFERENCE)}, treatment="random_mix")
-    found = routing.investigate(material(outcomes=given._replace(quality=holes)), few)
+    found = investigate(material(outcomes=given._replace(quality=holes)), few)
     assert found.notes[0] == "10 queries lack a score under some action and take no part in routing."
 
 
 def test_a_router_without_beliefs_has_no_front_to_waste() -> None:
-    found = routing.investigate(material(), plan("cascade"))
+    found = investigate(material(), plan("cascade"))
     verdicts = {row.id: row for row in found.targets}
     assert verdicts["w2.pareto_waste"].verdict == "not measured" and WASTED not in found.metrics
     assert found.metrics["pareto/hypervolume"] > 0
@@ -149,15 +153,15 @@ def test_a_stream_s_gate_is_heard_of() -> None:
     quality = {"cost": 0.0, "quality": 1.0, "diversity": 0.0}
     gate = {"answers": 10, "gain": 0.0, "deviations": 2.0}
     routers = {"pareto": build("pareto", preference=quality, quality_gate=gate), REFERENCE: build(REFERENCE)}
-    found = routing.investigate(material(outcomes=spoilt), plan(routers=routers, sweep={}))
+    found = investigate(material(outcomes=spoilt), plan(routers=routers, sweep={}))
     assert any("switched off 'large'" in note for note in found.notes)
 
 
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(ConfigError, match=r"^the routers lack 'best_single'"):
-        routing.investigate(material(), plan(routers={"pareto": build("pareto")}))
+        investigate(material(), plan(routers={"pareto": build("pareto")}))
     with pytest.raises(ConfigError, match=r"^'finance' has no test query with every score"):
-        routing.investigate(material(test=(np.arange(QUERIES) % 2 == 1) & (joined()[1] == 0)), plan())
+        investigate(material(test=(np.arange(QUERIES) % 2 == 1) & (joined()[1] == 0)), plan())
 
 
 class Still:
