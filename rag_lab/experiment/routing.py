@@ -27,7 +27,6 @@ from rag_lab.experiment.routed import (
     Material,
     Plan,
     believed,
-    play_all,
     single,
     three,
 )
