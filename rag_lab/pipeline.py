@@ -75,7 +75,7 @@ class Pipeline:
 
     def __init__(self, stages: Stages, setting: Setting, seed: int) -> None:
         self.stages, self.setting = stages, setting
-        self._encode = jax.jit(stages.live.encode)
+        self._encode = jax.jit(stages.live.encode, compiler_options=dict(stages.live.options))
         self._bandit = _Bandit(stages.policy, setting, seed)
         self._window: FeedbackBatch | None = None
 
