@@ -14,12 +14,12 @@ from rag_lab.encoder.minilm import MiniLM
 from rag_lab.encoder.shelf import Shelf
 from rag_lab.types import Encoder, ProgressFactory
 
-MAX_TOKENS, BATCH_TOKENS = 256, 2048  # those of conf/encoder/minilm.yaml, for when another encoder is chosen
+MAX_TOKENS, BATCH_TOKENS = 256, 512  # those of conf/encoder/minilm.yaml, for when another encoder is chosen
 
 
 def open_shelf(encoder: Encoder, progress: ProgressFactory) -> Shelf:
     """An empty shelf on MiniLM: the run's own encoder where it is one. Vectors are kept on disk by content."""
-    model = encoder if isinstance(encoder, MiniLM) else MiniLM(MAX_TOKENS, BATCH_TOKENS)
+    model = encoder if isinstance(encoder, MiniLM) else MiniLM(MAX_TOKENS, BATCH_TOKENS, "float32")
 
     @cache
     def tokenizer() -> Tokenizer:

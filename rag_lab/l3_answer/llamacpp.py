@@ -85,7 +85,7 @@ class Open:
             if not kept:
                 return Answer(prompt.REFUSAL, (), refused=True, usage=Usage(0, 0, 0, True))
             started = time.perf_counter()
-            self._model.reset()  # a beginning kept from the last prompt is added up otherwise, and may be said otherwise
+            self._model.reset()  # a beginning kept from the last prompt rounds otherwise, and may be answered otherwise
             reply = self._model.create_chat_completion(
                 prompt.messages(question, kept),
                 max_tokens=self.settings.max_tokens,
