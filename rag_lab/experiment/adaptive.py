@@ -29,6 +29,7 @@ from rag_lab.experiment import (
     told,
     verdicts,
 )
+from rag_lab.experiment.economy import Routing
 from rag_lab.experiment.lab import RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
 from rag_lab.experiment.variants import (
@@ -66,6 +67,7 @@ class Adaptive(NamedTuple):
     reward: Mapping[str, float]
     robustness: robustness.Plan
     label_repetitions: int
+    routing: Routing
 
     def check(self, lab: Lab) -> None:
         """ConfigError where a policy cannot start on this data; costs nothing, so it comes before all work."""
@@ -73,6 +75,8 @@ class Adaptive(NamedTuple):
             standing(name, "experiment.primary_references")
         for collection in lab.dataset.collections:
             lab.encoder.check(collection, lab.progress)
+        if lab.choices["router"] != "fixed":
+            self.routing.check(lab)
         every = self._candidates(lab)
         nothing = np.zeros(len(lab.dataset.domains) + 1, np.int64)
         for action_set in sets_of(every, tuple(lab.config["actions"])):
@@ -120,7 +124,8 @@ class Adaptive(NamedTuple):
         chosen = choice.choose([one for one in every if one.treatment], settle, materials, search)
         reference = self._decisive(variants, table, chosen.treatment)
         lab.events.emit("declared", treatment=chosen.treatment, reference=reference, train_value=dict(chosen.worth))
-        return self._findings(lab, table, variants, settings, streams, chosen, reference, references, channel)
+        found = self._findings(lab, table, variants, settings, streams, chosen, reference, references, channel)
+        return found if lab.choices["router"] == "fixed" else self.routing.beside(lab, table, found, self.resamples)
 
     def _findings(
         self,
@@ -268,6 +273,7 @@ def build(
     reward: dict[Literal["recall", "cost", "groundedness"], Annotated[float, Field(ge=0)]],
     robustness: robustness.Plan,
     label_repetitions: Annotated[int, Field(ge=2)],
+    routing: Routing,
 ) -> Any:
     """The experiment.
 
@@ -276,12 +282,13 @@ def build(
     of the bootstrap and the permutation test; ranking_depth: ranks written; primary_references: of these the better
     on train is what the treatment must beat. regime: what policies learn from; clicks: how readers click; reward: the
     weight of recall@10, of cost (USD per 1,000 queries, taken away) and of groundedness. robustness: see its Plan;
-    without policies nothing is shaken. label_repetitions: searches whose mean tells what a label buys.
+    without policies nothing is shaken. label_repetitions: searches whose mean tells what a label buys. routing:
+    what a router other than `fixed` chooses from.
     """
     if reward.get("groundedness"):
         raise ConfigError("experiment.reward.groundedness: there are no answers in this experiment yet; give 0")
     return Adaptive(
         name, question, seeds, min(seeds, seeds_larger), logged_seeds, queries_per_domain, resamples, ranking_depth,
         primary_references, regime, clicks, {str(part): weight for part, weight in reward.items()},
-        robustness, label_repetitions,
+        robustness, label_repetitions, routing,
     )  # fmt: skip

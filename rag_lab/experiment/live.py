@@ -17,12 +17,15 @@ from rag_lab import bake, config, wiring
 from rag_lab.cache.layering import Cache, Nothing
 from rag_lab.cache.recall import Names, Recall
 from rag_lab.data.fingerprint import fingerprint
+from rag_lab.economy.router import Router
 from rag_lab.encoder.live import Live
+from rag_lab.encoder.reading import open_shelf
 from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.variants import standing
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import Labelled
+from rag_lab.l3_answer.generator import Tools
 from rag_lab.l4_feedback.policy import Budget, Policy, Setting
 from rag_lab.pipeline import Stages
 from rag_lab.types import Collection, Query
@@ -36,7 +39,7 @@ Nodes = Mapping[str, Mapping[str, Any]]  # a configuration node for each of GROU
 
 class Materials(NamedTuple):
     """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with; names:
-    what decides remembered values, but for the generator.
+    what decides remembered values, but for the generator; tools: what generators work with.
     """
 
     live: Live
@@ -44,6 +47,7 @@ class Materials(NamedTuple):
     indexes: dict[str, Index]
     setting: Setting
     names: Names
+    tools: Tools
 
 
 def frozen() -> dict[str, str]:
@@ -76,7 +80,8 @@ def check(lab: Lab, nodes: Nodes) -> None:
             f"encoder={lab.choices['encoder']} only knows the vectors in its files; live text needs encoder=minilm"
         )
     if wiring.build(nodes["generator"], "generator") is None:
-        raise ConfigError("generator=none: a live pipeline answers; give generator=lead")
+        raise ConfigError("generator=none: a live pipeline answers; give generator=lead or generator=extractive")
+    shown(wiring.build(nodes["router"], "router"))
     if nodes["cache"] != standing("none", group="cache"):
         raise ConfigError(
             f"cache={lab.choices['cache']}: +experiment=week3 measures what remembering brings; give cache=none here"
@@ -116,7 +121,8 @@ def materials(lab: Lab) -> Materials:
     passages = [[passage.indexed_text for passage in one.passages] for one in lab.dataset.collections]
     train_queries = Labelled(texts, np.concatenate(vectors), np.array(domain), passages)
     live: Live = lab.encoder.live(lab.progress)  # type: ignore[attr-defined]  # `check` has seen to it
-    return Materials(live, train_queries, indexes, setting(lab), names_of(lab))
+    tools = Tools(open_shelf(lab.encoder, lab.progress), lab.progress)
+    return Materials(live, train_queries, indexes, setting(lab), names_of(lab), tools)
 
 
 def names_of(lab: Lab) -> Names:
@@ -141,20 +147,27 @@ def _judged(collection: Collection, query: Query) -> bool:
     return any(grade > 0 for grade in collection.qrels.get(query.id, {}).values())
 
 
+def shown(router: Router) -> int:
+    """How many passages a router shows; ConfigError where that depends on the query."""
+    if router.always is None:
+        raise ConfigError("router: the live pipeline shows every query the same number of passages; give router=fixed")
+    return router.always.passages
+
+
 def stages(given: Materials, nodes: Nodes, window: int, cache: Cache | Nothing | None = None) -> Stages:
     """The stages of one pipeline. window: latest items of feedback that its filter judges together; cache: open,
     closed by whoever opened it; without one nothing is remembered.
     """
     built = {group: wiring.build(one, group) for group, one in nodes.items() if group != "cache"}
-    names = given.names._replace(generator=nodes["generator"])
+    names, passages = given.names._replace(generator=nodes["generator"]), shown(built["router"])
     return Stages(
         live=given.live,
         detector=built["detector"].fit(given.train, given.live),
         policy=built["policy"],
-        generator=built["generator"],
+        generator=built["generator"].open(given.tools),
         filter=built["filter"],
         indexes=given.indexes,
-        recall=Recall(cache or Nothing(), names, built["router"].passages),
-        shown=built["router"].passages,
+        recall=Recall(cache or Nothing(), names, passages),
+        shown=passages,
         window=window,
     )

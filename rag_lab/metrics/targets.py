@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 Verdict = Literal["met", "missed", "inconclusive", "not measured"]
 NEEDS_WEEK_1 = "needs the live pipeline: +experiment=week1 measures it"
 NEEDS_WEEK_2 = "needs policies: +experiment=week2 measures it"
-NEEDS_ROUTER = "needs the Pareto router; `router` is fixed"
+NEEDS_ROUTER = "needs the Pareto router: +experiment=economy measures it, or +experiment=week2 with router=pareto"
 NEEDS_CACHE = "needs a cache: +experiment=week3 measures it"
 NEEDS_ANSWERS = "needs a generator; `generator` is none"
 NEEDS_END_TO_END = "needs the end-to-end experiment"
