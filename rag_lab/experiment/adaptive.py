@@ -29,7 +29,7 @@ from rag_lab.experiment import (
     told,
     verdicts,
 )
-from rag_lab.experiment.lab import RECALL, STUDIES, Lab, Table, tabulate
+from rag_lab.experiment.lab import QUALITY, RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
 from rag_lab.experiment.variants import (
     PLAIN,
@@ -47,6 +47,7 @@ from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
 from rag_lab.l4_feedback.policies.learned import Learned
 from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
 from rag_lab.metrics.significance import Resampler
+from rag_lab.tracking import trial
 
 
 class Adaptive(NamedTuple):
@@ -119,6 +120,8 @@ class Adaptive(NamedTuple):
                 bar.advance()
         chosen = choice.choose([one for one in every if one.treatment], settle, materials, search)
         reference = self._decisive(variants, table, chosen.treatment)
+        stands = _train(variants[chosen.treatment], table)
+        trial.report({f"train/{metric}": value for metric, value in stands.items()}, 0)
         lab.events.emit("declared", treatment=chosen.treatment, reference=reference, train_value=dict(chosen.worth))
         return self._findings(lab, table, variants, settings, streams, chosen, reference, references, channel)
 
@@ -199,6 +202,7 @@ class Adaptive(NamedTuple):
             notes=told.notes(lab, table, variants, chosen, reference, self.reward, self.regime),
             tags=told.tags(variants, references),
             baseline=reference,
+            train=_train(variants[treatment], table),
         )
 
     def _tuner(self, table: Table, action_set: str, search: study.Search) -> Callable[[bool, Budget], study.Tuned]:
@@ -240,16 +244,21 @@ class Adaptive(NamedTuple):
 
     def _decisive(self, variants: Mapping[str, Variant], table: Table, treatment: str) -> str | None:
         """The better, on train, of the declared references on the treatment's action set; ties to the first."""
-        train = table.part(test=False)
         end = suffix(variants[treatment].set)
         present = [f"{name}{end}" for name in self.primary_references]
         present = [name for name in present if name in variants and name != treatment]
+        return max(present, key=lambda name: _train(variants[name], table)[RECALL]) if present else None
 
-        def mean(name: str) -> float:
-            values = variants[name].values(table, RECALL)[:, train].mean(axis=0)
-            return float(np.mean([values[table.domain[train] == one].mean() for one in np.unique(table.domain)]))
 
-        return max(present, key=mean) if present else None
+def _train(variant: Variant, table: Table) -> dict[str, float]:
+    """A variant's metrics on train, as means over domains."""
+    rows = table.part(test=False)
+
+    def mean(metric: str) -> float:
+        values = variant.values(table, metric)[:, rows].mean(axis=0)
+        return float(np.mean([values[table.domain[rows] == one].mean() for one in np.unique(table.domain)]))
+
+    return {metric: mean(metric) for metric in QUALITY}
 
 
 def build(
