@@ -48,6 +48,7 @@ from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
 from rag_lab.l4_feedback.policies.learned import Learned
 from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
 from rag_lab.metrics.significance import Resampler
+from rag_lab.tracking import trial
 
 
 class Adaptive(NamedTuple):
@@ -123,6 +124,8 @@ class Adaptive(NamedTuple):
                 bar.advance()
         chosen = choice.choose([one for one in every if one.treatment], settle, materials, search)
         reference = self._decisive(variants, table, chosen.treatment)
+        stands = told.on_train(variants[chosen.treatment], table)
+        trial.report({f"train/{metric}": value for metric, value in stands.items()}, 0)
         lab.events.emit("declared", treatment=chosen.treatment, reference=reference, train_value=dict(chosen.worth))
         found = self._findings(lab, table, variants, settings, streams, chosen, reference, references, channel)
         return found if lab.choices["router"] == "fixed" else self.routing.beside(lab, table, found, self.resamples)
@@ -204,6 +207,7 @@ class Adaptive(NamedTuple):
             notes=told.notes(lab, table, variants, chosen, reference, self.reward, self.regime),
             tags=told.tags(variants, references),
             baseline=reference,
+            train=told.on_train(variants[treatment], table),
         )
 
     def _tuner(self, table: Table, action_set: str, search: study.Search) -> Callable[[bool, Budget], study.Tuned]:
@@ -245,16 +249,10 @@ class Adaptive(NamedTuple):
 
     def _decisive(self, variants: Mapping[str, Variant], table: Table, treatment: str) -> str | None:
         """The better, on train, of the declared references on the treatment's action set; ties to the first."""
-        train = table.part(test=False)
         end = suffix(variants[treatment].set)
         present = [f"{name}{end}" for name in self.primary_references]
         present = [name for name in present if name in variants and name != treatment]
-
-        def mean(name: str) -> float:
-            values = variants[name].values(table, RECALL)[:, train].mean(axis=0)
-            return float(np.mean([values[table.domain[train] == one].mean() for one in np.unique(table.domain)]))
-
-        return max(present, key=mean) if present else None
+        return max(present, key=lambda name: told.on_train(variants[name], table)[RECALL]) if present else None
 
 
 def build(

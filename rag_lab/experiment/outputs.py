@@ -43,6 +43,7 @@ def per_query(lab: Lab, table: Table, variant: Variant) -> pa.Table:
         "domain": [query.domain for query in queries],
         "detected_domain": [names[table.context[row]] for row in rows],
         "split": [query.split for query in queries],
+        "cluster": table.cluster[rows],
         "variant": [variant.name] * len(rows),
     }
     for metric, column in ((RECALL, "recall_at_10"), (NDCG, "ndcg_at_10"), (MRR, "mrr_at_10")):
@@ -58,7 +59,9 @@ def per_query(lab: Lab, table: Table, variant: Variant) -> pa.Table:
 
 
 def _type(column: str) -> pa.DataType:
-    return pa.string() if column in ("query_id", "domain", "detected_domain", "split", "variant") else pa.float64()
+    if column in ("query_id", "domain", "detected_domain", "split", "variant"):
+        return pa.string()
+    return pa.int64() if column == "cluster" else pa.float64()
 
 
 def decisions(table: Table, logged: Log) -> pa.Table:
