@@ -19,12 +19,21 @@ from pydantic import TypeAdapter
 from rag_lab.cache import codec, forms
 from rag_lab.cache.codec import Form, decode, decode_rows, encode
 from rag_lab.cache.forms import EMBEDDING, EVIDENCE, EXPLANATION, Evidence
-from rag_lab.types import Answer
+from rag_lab.types import Answer, Sentence, Usage
 
 KEY = b"n:evidence:i:s:q"
 TIMES = {"written_s": 1.75e9, "expires_s": 1.75e9 + 1800, "cost_s": 0.25, "compress_above": 2048}
 VECTORS = arrays.arrays(np.float32, st.integers(1, 40), elements=st.floats(width=32))
-ANSWERS = st.builds(Answer, st.text(), st.lists(st.text()).map(tuple))
+TEXTS, COUNTS = st.lists(st.text()).map(tuple), st.integers(0, 2**63 - 1)
+ANSWERS = st.builds(
+    Answer,
+    text=st.text(),
+    citations=TEXTS,
+    sentences=st.lists(st.builds(Sentence, st.text(), TEXTS)).map(tuple),
+    refused=st.booleans(),
+    confidence=st.none() | st.floats(0, 1),
+    usage=st.none() | st.builds(Usage, COUNTS, COUNTS, st.booleans()),
+)
 EVIDENCES = st.integers(0, 12).flatmap(
     lambda size: st.builds(
         Evidence,
@@ -121,14 +130,16 @@ def test_long_answers_are_compressed_and_short_ones_are_not() -> None:
 
 
 def test_the_worked_bytes_of_a_short_answer() -> None:
-    """Head, times, msgpack of ["yes", ["p1"]], CRC-32 from the key's."""
-    content = b"R\x01a\x00" + struct.pack("<ddf", 1.75e9, 1.75e9 + 1800, 0.25) + b"\x92\xa3yes\x91\xa2p1"
+    """Head, times, msgpack of ["yes", ["p1"], [], false, nil, nil], CRC-32 from the key's."""
+    content = (
+        b"R\x01a\x00" + struct.pack("<ddf", 1.75e9, 1.75e9 + 1800, 0.25) + b"\x96\xa3yes\x91\xa2p1\x90\xc2\xc0\xc0"
+    )
     check = zlib.crc32(content, zlib.crc32(KEY, zlib.crc32(b"R\x01a\x00")))
     found = encode(EXPLANATION, KEY, Answer("yes", ("p1",)), **TIMES)
     assert found == content + struct.pack("<I", check)
 
 
-class Sentence(NamedTuple):
+class Said(NamedTuple):
     text: str
     citations: tuple[str, ...]
 
@@ -137,16 +148,16 @@ class Richer(NamedTuple):
     """An answer that says more: nested, optional and numeric fields."""
 
     text: str
-    sentences: tuple[Sentence, ...] = ()
+    sentences: tuple[Said, ...] = ()
     confidence: float | None = None
     refused: bool = False
 
 
 def test_whatever_an_answer_consists_of_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forms, "_ANSWER", TypeAdapter(Richer))
-    value = Richer("yes", (Sentence("yes", ("p1",)),), 0.5, True)
+    value = Richer("yes", (Said("yes", ("p1",)),), 0.5, True)
     found = decode(EXPLANATION, KEY, encode(EXPLANATION, KEY, value, **TIMES))
-    assert found is not None and found.value == value and type(found.value.sentences[0]) is Sentence
+    assert found is not None and found.value == value and type(found.value.sentences[0]) is Said
     assert decode(EXPLANATION, KEY, sealed(EXPLANATION, msgpack.packb(["x", [["y"]]]))) is None
 
 

@@ -12,6 +12,7 @@ from bags import shelf
 from doubles import Bars
 from live import COLLECTIONS, WORDS, built, encoder, setting, stages, vectors
 
+from rag_lab.cache.recall import Names
 from rag_lab.experiment import detectors
 from rag_lab.experiment.live import Materials
 from rag_lab.l2_domain.signature import Labelled, Signature
@@ -52,7 +53,7 @@ def given() -> Materials:
         np.array([list(WORDS).index(query.domain) for query in train]),
         [[passage.text for passage in one.passages] for one in COLLECTIONS],
     )
-    return Materials(live, labelled, {}, setting(), Tools(shelf(), Bars()))
+    return Materials(live, labelled, {}, setting(), Names("bags", {}, {}, {}), Tools(shelf(), Bars()))
 
 
 def test_the_easy_set_is_all_test_queries_and_only_the_default_data_has_a_hard_one() -> None:
