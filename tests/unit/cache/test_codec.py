@@ -32,7 +32,7 @@ ANSWERS = st.builds(
     sentences=st.lists(st.builds(Sentence, st.text(), TEXTS)).map(tuple),
     refused=st.booleans(),
     confidence=st.none() | st.floats(0, 1),
-    usage=st.none() | st.builds(Usage, COUNTS, COUNTS, st.booleans()),
+    usage=st.none() | st.builds(Usage, COUNTS, COUNTS, COUNTS, st.booleans()),
 )
 EVIDENCES = st.integers(0, 12).flatmap(
     lambda size: st.builds(
