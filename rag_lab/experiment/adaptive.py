@@ -15,11 +15,11 @@ from jaxtyping import Int
 from pydantic import Field
 
 from rag_lab import bake, replay, study, tuning
-from rag_lab.errors import ConfigError
 from rag_lab.experiment import (
     choice,
     curves,
     families,
+    grounded,
     learned,
     learners,
     off_policy,
@@ -76,6 +76,7 @@ class Adaptive(NamedTuple):
             standing(name, "experiment.primary_references")
         for collection in lab.dataset.collections:
             lab.encoder.check(collection, lab.progress)
+        grounded.check(lab, self.reward)
         if lab.choices["router"] != "fixed":
             self.routing.check(lab)
         every = self._candidates(lab)
@@ -93,7 +94,9 @@ class Adaptive(NamedTuple):
     def execute(self, lab: Lab) -> Findings:
         """Run it; files go to the run's folder as they become ready."""
         every = self._candidates(lab)
-        table = tabulate(lab, sets_of(every, tuple(lab.config["actions"])), self.reward)
+        table = grounded.rewarded(
+            lab, tabulate(lab, sets_of(every, tuple(lab.config["actions"])), self.reward), self.reward
+        )
         channel = JUDGMENTS if self.regime == "judged" else clicks(self.clicks)
         train = table.part(test=False)
         stream = train[replay.streams(lab.seed, self.seeds, table.domain[train], self.queries_per_domain)]
@@ -149,7 +152,7 @@ class Adaptive(NamedTuple):
         estimates = {
             (name, metric): resampler.estimate(one.values(table, metric)[:, test])
             for name, one in variants.items()
-            for metric in told.REPORTED
+            for metric in told.reported(table, one)
         }
         comparisons = families.compare_all(
             table, resampler, variants, estimates, treatment, reference, chosen.tested, lab.dataset.domains
@@ -283,8 +286,6 @@ def build(
     without policies nothing is shaken. label_repetitions: searches whose mean tells what a label buys. routing:
     what a router other than `fixed` chooses from.
     """
-    if reward.get("groundedness"):
-        raise ConfigError("experiment.reward.groundedness: there are no answers in this experiment yet; give 0")
     return Adaptive(
         name, question, seeds, min(seeds, seeds_larger), logged_seeds, queries_per_domain, resamples, ranking_depth,
         primary_references, regime, clicks, {str(part): weight for part, weight in reward.items()},

@@ -145,6 +145,7 @@ RECALL, NDCG, MRR = "retrieval/recall_at_10", "retrieval/ndcg_at_10", "retrieval
 QUALITY = (RECALL, NDCG, MRR)
 COST, CALLS = "cost/usd_per_1k_queries", "cost/api_calls_per_query"
 PRICED = (COST, CALLS)
+GROUNDED = "reward/groundedness"  # where it has a weight: see rag_lab.experiment.grounded
 FEATURE_NAMES = (*FEATURES, "detector_confidence")
 LIMIT = 4.0  # standard deviations: a feature further off counts as that far, or one odd query would rule a linear model
 

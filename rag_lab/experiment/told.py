@@ -10,19 +10,22 @@ from rag_lab import study
 from rag_lab.economy.prices import Prices
 from rag_lab.experiment import verdicts
 from rag_lab.experiment.choice import Choice
-from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, QUALITY, RECALL, Lab, Table
+from rag_lab.experiment.lab import CALLS, COST, GROUNDED, MRR, NDCG, QUALITY, RECALL, Lab, Table
 from rag_lab.experiment.variants import Variant
 from rag_lab.l4_feedback.policy import Budget
 from rag_lab.metrics.significance import Estimate
 
-REPORTED = (RECALL, NDCG, MRR, COST, CALLS)
+
+def reported(table: Table, one: Variant) -> tuple[str, ...]:
+    """The metrics of a variant. Answers were made for actions, so a ranking of its own has none."""
+    grounded = (GROUNDED,) if GROUNDED in table.metrics and one.own is None else ()
+    return (RECALL, NDCG, MRR, COST, CALLS, *grounded)
 
 
 def metrics(lab: Lab, name: str, estimates: dict[tuple[str, str], Estimate]) -> dict[str, float]:
     """A variant's metrics on test, per domain and mean, with intervals."""
     out: dict[str, float] = {}
-    for metric in REPORTED:
-        estimate = estimates[name, metric]
+    for metric, estimate in ((metric, one) for (variant, metric), one in estimates.items() if variant == name):
         for column, prefix in enumerate([*(f"{domain}/" for domain in lab.dataset.domains), ""]):
             low, high = estimate.interval(column)
             out[f"{prefix}{metric}"] = float(estimate.value[column])
@@ -106,7 +109,7 @@ def notes(
     heard = "judgments" if regime == "judged" else "position-debiased clicks"
     out.append(f"Reward is {parts}, heard as {heard}. Costs are of retrieval alone.")
     if not reward.get("groundedness"):
-        out.append("Groundedness has no weight in the reward: no generator answers in this experiment.")
+        out.append("Groundedness has no weight in the reward, so nothing was answered.")
     if reference is not None:
         out.append(f"The reference that decides is {reference}: the better of its kind on train.")
     return [*out, *table.notes]

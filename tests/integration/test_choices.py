@@ -112,3 +112,18 @@ def test_a_recommendation_for_other_domains_is_refused(beir: Done, little_run: L
     done = little_run("foreign", "policy=recommended", f"policy.path={beir.folder / 'recommended.yaml'}")
     assert done.status == 2
     assert "recommends nothing for law; it knows healthcare, finance, general" in done.stderr
+
+
+def test_groundedness_of_answers_can_be_a_part_of_the_reward(little_run: LittleRun) -> None:
+    """Policies earn recall plus the weighed share of supported sentences in the answer that an action brings."""
+    done = little_run(
+        "grounded", "generator=extractive", "experiment.reward.groundedness=0.5", "policy.actions=[alpha]",
+        "references=[static,static_domain_tuned,oracle_domain]",
+    )  # fmt: skip
+    found = done.summary["variants"]["thompson"]
+    assert 0 <= found["reward/groundedness_ci_low"] <= found["reward/groundedness"] <= 1
+    assert any("0.5 × groundedness" in note for note in done.summary["notes"])
+    taken = parquet.read_table(done.folder / "decisions.parquet").to_pandas()
+    assert taken.reward.between(0, 1.5).all() and taken.reward.max() > 1
+    without = little_run("not grounded", "policy.actions=[alpha]", "references=[static]")
+    assert "reward/groundedness" not in without.summary["variants"]["thompson"]

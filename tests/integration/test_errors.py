@@ -93,6 +93,7 @@ BAD_CHOICES = {
     "a recommendation that is not there": (("policy=recommended", "policy.path=nowhere.yaml"), "nowhere.yaml: no such file; give .* policy.path"),
     "a reference that is no policy": (("references=[nonsense]",), f"references.*nonsense.*allowed: {POLICIES}"),
     "a reference that needs a path": (("references=[recommended]",), "references.*recommended|path"),
+    "groundedness without answers": (("experiment.reward.groundedness=1",), "experiment.reward.groundedness: generator=none answers nothing; give generator=extractive"),
     "a ceiling as treatment": (("policy=oracle_query",), "policy=oracle_query: a ceiling looks at the answers; choose a policy"),
     "too few queries": (("data.max_queries=2", "data.domains.other=${data.domains.law}"), "data.max_queries=2 is too few: each of 2 domains .* 4 or more"),
     "no vectors' folder": (("encoder=vectors",), "encoder=vectors has no folder for domain 'law'; .*encoder.domains.law=<folder>"),
