@@ -158,13 +158,13 @@ def pareto(run: Run, step: int) -> Picture | None:
                 **panels.on(0),
             )
         )
-    narrow = Grid([Panel(None, 360, "USD per 1,000 queries, logarithmic scale", "quality")], [[0]]).arrange(
+    narrow = Grid([Panel(chosen["label"], 360, "USD per 1,000 queries, logarithmic scale", "quality")], [[0]]).arrange(
         figure, legend=True
     )
     panels.axis(figure, "x", 0, type="log")
     caption = (
-        f"Every action's mean cost and quality on the test queries. A larger mark is taken more often, under "
-        f"“{chosen['label']}”. Not dominated in cost, quality and diversity together."
+        "Every action's mean cost and quality on the test queries. A larger mark is taken more often, under "
+        "the preference that stands above. Not dominated in cost, quality and diversity together."
     )
     return Picture("pareto", "What the router takes", caption, figure, narrow)
 

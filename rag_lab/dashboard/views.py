@@ -200,10 +200,15 @@ def _router(run: Run, look: Look) -> Children:
     picture = pictures.pareto(run, start)
     if picture is None:
         return []
-    slider = dcc.Slider(
-        0, len(steps) - 1, 1, value=start, id="preference", marks={at: one["label"] for at, one in enumerate(steps)}
-    )
-    return [*parts.figure(picture, look), html.Div([html.P("Preference"), slider], className="preference")]
+    # Its label stands in the figure: so many would not stand side by side.
+    slider = dcc.Slider(0, len(steps) - 1, 1, value=start, id="preference", marks={}, allow_direct_input=False)
+    return [
+        *parts.figure(picture, look),
+        html.Div(
+            [html.P("Preference: drag, or arrow keys; what it is stands above the figure"), slider],
+            className="preference",
+        ),
+    ]
 
 
 def _decisions(seen: Seen) -> Children:

@@ -233,6 +233,18 @@ def test_what_a_run_says_is_shown_soon(served: Served, page: Any) -> None:
 
 
 @needs_browser
+def test_a_preference_moves_the_router(page: Any) -> None:
+    with serve(ROOT / "runs") as served:
+        page.goto(f"{served.address}/?run=reference/economy/packaged&view=quality")
+        before = shown(page, "pareto").inner_text()
+        assert "as configured" in before
+        page.focus(".preference [role=slider]")
+        page.keyboard.press("Home")
+        page.wait_for_function("!document.getElementById('figure-pareto').textContent.includes('as configured')")
+        leave(page)
+
+
+@needs_browser
 def test_two_runs_are_compared_with_intervals(served: Served, page: Any) -> None:
     page.goto(f"{served.address}/?run={ADOPTED}&view=compare")
     page.click(f".choices a:has-text('{CHANGED}')")
