@@ -40,6 +40,7 @@ class Config:
     prices: Any = None
     search: Any = None
     tracking: Any = None
+    telemetry: Any = None
 
 
 KEYS = tuple(Config.__dataclass_fields__)

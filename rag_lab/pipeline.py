@@ -1,6 +1,7 @@
 """The live pipeline: embed → detect → choose α → search → answer; then, as users speak, filter → learn.
 
-Pure wiring. One query or a batch; every answer carries the trace of where its time went. The stages are those that
+Pure wiring. One query or a batch; every answer carries the trace of where its time went, which is recorded too
+(`rag_lab.telemetry`) under the pipeline's name. The stages are those that
 the experiments replay, and the policy's functions are the very same. Users are outside: who calls shows them the
 replies and hands over what they say.
 
@@ -24,6 +25,7 @@ from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import UNKNOWN, Fitted
 from rag_lab.l4_feedback.feedback import FeedbackBatch, Filter
 from rag_lab.l4_feedback.policy import Context, Policy, Setting, State
+from rag_lab.telemetry import measuring
 from rag_lab.types import Answer, Passage, Query, Trace
 
 
@@ -73,8 +75,8 @@ class Stages(NamedTuple):
 class Pipeline:
     """A pipeline at work: the stages, what its policy has learned, and the window of feedback."""
 
-    def __init__(self, stages: Stages, setting: Setting, seed: int) -> None:
-        self.stages, self.setting = stages, setting
+    def __init__(self, stages: Stages, setting: Setting, seed: int, name: str = "live") -> None:
+        self.stages, self.setting, self.name = stages, setting, name
         self._encode = jax.jit(stages.live.encode)
         self._bandit = _Bandit(stages.policy, setting, seed)
         self._window: FeedbackBatch | None = None
@@ -84,6 +86,7 @@ class Pipeline:
         self._bandit.forget()
         self._window = None
 
+    @measuring.responding
     def respond(self, queries: Sequence[Query]) -> list[Reply]:
         """Answer the queries as one batch. DataError where a query's collection has no index."""
         if not queries:
@@ -116,6 +119,7 @@ class Pipeline:
             for query, answer, evidence, where, action in zip(queries, answers, passages, domain, actions, strict=True)
         ]
 
+    @measuring.learning
     def learn(self, replies: Sequence[Reply], heard: Heard, now_s: float) -> list[Reply]:
         """Judge the feedback on these replies within the window, at the time `now_s` in seconds since the epoch,
         and update the policy; the replies with their traces completed.

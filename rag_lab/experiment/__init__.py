@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from rag_lab.errors import ConfigError, GateFailed
 from rag_lab.experiment import summary
 from rag_lab.experiment.lab import CACHE, Lab
 from rag_lab.report import page, run, terminal
+from rag_lab.telemetry.document import Facts
+from rag_lab.telemetry.session import Measured
 from rag_lab.tracking.jsonl import Events
 from rag_lab.tracking.progress import Bars
 from rag_lab.tracking.tracker import DatasetInfo, RunInfo, Status, Tracker
@@ -68,6 +71,7 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         events=events,
     )
     stages["experiment"].check(lab)
+    stages["telemetry"].check()
     _keep_compilations()
 
     head = _head(job, stages["experiment"].name, dataset, started)
@@ -78,8 +82,10 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     )
     _write_text(job.folder / "data_card.md", dataset.card)
     head["run_id"] = tracker.start(_info(job, stages["experiment"].name, head, dataset)) or head["run_id"]
+    measured = _measured(stages["telemetry"], job, head, events)
     try:
         findings = stages["experiment"].execute(lab)
+        measured.finish("finished", findings.metrics)
         document = summary.compose(head | {"status": "finished", "duration_s": time.monotonic() - clock}, findings)
         summary.write_json(job.folder / "curves.json", findings.curves)
         summary.write_json(job.folder / "summary.json", document)
@@ -88,6 +94,7 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         _track(tracker, findings, job)
     except BaseException as error:
         status: Status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+        measured.finish(status, {})
         why = " ".join((str(error) or type(error).__name__).split())
         failed = head | {"status": "failed", "duration_s": time.monotonic() - clock, "failure": why}
         summary.write_json(job.folder / "summary.json", summary.compose(failed, summary.NOTHING))
@@ -143,6 +150,25 @@ def _info(job: Job, experiment: str, head: Mapping[str, Any], dataset: Dataset) 
     source = ", ".join(f"{key}={value}" for key, value in dict(job.config["data"].get("domains", {})).items())
     data = DatasetInfo(dataset.name, dataset.fingerprint, source or dataset.name, head["data"]["domains"])
     return RunInfo(experiment, job.name, job.folder, job.config, tags, data, job.parent_run_id)
+
+
+def _measured(telemetry: Any, job: Job, head: Mapping[str, Any], events: Events) -> Measured:
+    """Let the run measure itself from here on."""
+    facts = Facts(
+        run_id=head["run_id"],
+        experiment=head["experiment"],
+        folder=str(job.folder),
+        started_at=datetime.now(UTC).isoformat(),
+        series=summary.series(job.config, head["data"]["fingerprint"], head["device"]),
+        config_hash=head["config_hash"],
+        data_fingerprint=head["data"]["fingerprint"],
+        device=head["device"],
+        seed=head["seed"],
+        git_sha=head["git"]["sha"],
+        pid=os.getpid(),
+    )
+    measured: Measured = telemetry.start(facts, events.emit)
+    return measured
 
 
 def _track(tracker: Tracker, findings: summary.Findings, job: Job) -> None:
