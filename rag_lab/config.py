@@ -41,6 +41,7 @@ class Config:
     search: Any = None
     tracking: Any = None
     telemetry: Any = None
+    alert: Any = None
 
 
 KEYS = tuple(Config.__dataclass_fields__)

@@ -44,7 +44,8 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     """Run a job; the content of its summary.json.
 
     ConfigError and DataError are raised before anything is recorded. GateFailed is raised after everything is,
-    if the configuration asks for it and a target was missed. An interruption or a fault is recorded as such.
+    if the configuration asks for it and a target was missed or an alert rings. An interruption or a fault is recorded
+    as such.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     stages = {stage: wiring.build(_node(job.config, stage), stage) for stage in GROUPS}
@@ -85,13 +86,17 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     measured = _measured(stages["telemetry"], job, head, events)
     try:
         findings = stages["experiment"].execute(lab)
-        measured.finish("finished", findings.metrics)
+        ended = measured.finish("finished", findings.metrics)
         document = summary.compose(head | {"status": "finished", "duration_s": time.monotonic() - clock}, findings)
         summary.write_json(job.folder / "curves.json", findings.curves)
         summary.write_json(job.folder / "summary.json", document)
         found = run.load(job.folder)
         page.write(found)
         _track(tracker, findings, job)
+        alerts = stages["alert"].judge(ended, found.treatment or next(iter(findings.variants), None))
+        tracker.tag({f"alert.{one.rule}": f"{one.verdict}: {one.why}" for one in alerts if one.verdict != "not judged"})
+        for one in alerts:
+            events.emit("alert", **one._asdict())
     except BaseException as error:
         status: Status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
         measured.finish(status, {})
@@ -107,8 +112,10 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     terminal.show(found, console)
     _sign_off(job, head, tracker, console)
     missed = [row.id for row in findings.targets if row.verdict == "missed"]
-    if job.config["gate"] and missed:
-        raise GateFailed(f"gate=true: missed {', '.join(missed)}; see {job.folder / 'report.html'}")
+    rang = [one.rule for one in alerts if one.verdict == "ringing"]
+    if job.config["gate"] and (missed or rang):
+        said = [f"{what} {', '.join(names)}" for what, names in (("missed", missed), ("ringing:", rang)) if names]
+        raise GateFailed(f"gate=true: {'; '.join(said)}; see {job.folder / 'report.html'}")
     return document
 
 

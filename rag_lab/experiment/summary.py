@@ -80,7 +80,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-WATCHERS = ("telemetry", "tracking", "gate", "debug")  # keys that only watch: no number of a run depends on them
+WATCHERS = ("telemetry", "alert", "tracking", "gate", "debug")  # keys on which no number of a run depends
 
 
 def series(config: Mapping[str, Any], fingerprint: str, device: str) -> str:

@@ -1,10 +1,10 @@
 """Every run's measurement as Parquet, kept for good: reports/metrics/history/<timestamp>.parquet, a row per number.
 
-Columns: run_id, experiment, started_at (UTC), series, config_hash, data_fingerprint, device, seed, git_sha, status,
-variant ("" where a number belongs to the run), metric, value, n (measurements behind it; null where unknown). Latencies
-are named `latency_ms/<level>_<percentile>`, counters `total/<name>`, gauges `gauge/<name>`, with labels as
-`{label=value}`; the run's own metrics as in summary.json. Any tool that reads Parquet can query the folder; `query`
-does it here.
+Columns: run_id, experiment, folder, started_at (UTC), series, config_hash, data_fingerprint, device, seed, git_sha,
+status, kind ("latency", "total", "gauge", "run"), variant ("" where a number belongs to the run), metric, value, n
+(measurements behind it; null where unknown). Latencies are named `latency_ms/<level>_<percentile>`, counters
+`total/<name>`, gauges `gauge/<name>`, with labels as `{label=value}`; the run's own metrics as in summary.json. Any
+tool that reads Parquet can query the folder; `query` does it here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FOLDER = "history"
-FACTS = ("run_id", "experiment", "series", "config_hash", "data_fingerprint", "device", "seed", "git_sha")
+FACTS = ("run_id", "experiment", "folder", "series", "config_hash", "data_fingerprint", "device", "seed", "git_sha")
 
 
 def write(folder: Path, stamp: str, content: Document) -> Path:
@@ -60,14 +60,17 @@ def _rows(content: Document) -> Iterator[dict[str, Any]]:
     for part in content.latencies:
         for share in SHARES:
             name = f"latency_ms/{part.level}_{share.removesuffix('_ms')}"
-            yield {"variant": part.variant, "metric": name, "value": getattr(part, share), "n": part.count}
+            yield _row("latency", name, getattr(part, share), part.count, part.variant)
     for counter in content.counters:
-        yield {"variant": "", "metric": _named("total", counter.name, counter.labels), "value": counter.value}
+        yield _row("total", _named("total", counter.name, counter.labels), counter.value)
     for gauge in content.gauges:
-        name = _named("gauge", gauge.name, gauge.labels)
-        yield {"variant": "", "metric": name, "value": gauge.mean, "n": gauge.count}
+        yield _row("gauge", _named("gauge", gauge.name, gauge.labels), gauge.mean, gauge.count)
     for metric, value in content.metrics.items():
-        yield {"variant": "", "metric": metric, "value": value}
+        yield _row("run", metric, value)
+
+
+def _row(kind: str, metric: str, value: float, n: int | None = None, variant: str = "") -> dict[str, Any]:
+    return {"kind": kind, "variant": variant, "metric": metric, "value": value, "n": n}
 
 
 def _named(kind: str, name: str, labels: Mapping[str, str]) -> str:
@@ -84,6 +87,7 @@ def _schema() -> pa.Schema:
             *((name, pa.int64() if name == "seed" else text) for name in FACTS),
             ("started_at", pa.timestamp("us", tz="UTC")),
             ("status", text),
+            ("kind", text),
             ("variant", text),
             ("metric", text),
             ("value", pa.float64()),
