@@ -1,4 +1,4 @@
-"""Every run measures itself, through the real command: what it says is right, outlives a kill, and rings when it should.
+"""Every run measures itself, by the real command: what it says is right, outlives a kill, and rings when it should.
 
 No time is asserted: a test must not fail because the machine is busy.
 """
@@ -25,8 +25,9 @@ from rag_lab.tracking import jsonl
 
 RUN = (
     "+experiment=baseline", "data.max_passages=600", "data.max_queries=90", "experiment.resamples=200",
-    "experiment.requests=40", "tracking=jsonl", "telemetry.every_s=0.2", "telemetry.prometheus.port=null",
+    "experiment.requests=40", "tracking=jsonl",
 )  # fmt: skip
+MEASURED = ("telemetry.every_s=0.2", "telemetry.prometheus.port=null")
 METRICS = Path("reports") / "metrics"
 LIMIT_S = 60
 
@@ -38,7 +39,7 @@ def place(session_folder: Path) -> Workplace:
 
 @pytest.fixture(scope="module")
 def first(place: Workplace) -> Done:
-    done = place("first", *RUN)
+    done = place("first", *RUN, *MEASURED)
     assert done.status == 0, done.stderr
     return done
 
@@ -88,7 +89,7 @@ def test_a_run_that_got_slower_rings_and_ends_the_gate(place: Workplace, first: 
         own = found.run.model_copy(update={"run_id": f"quick {number}", "folder": "nowhere"})
         quick = measured([p50], facts=own, metrics={"latency_ms/e2e_p50": p50})
         history.write(first.cwd / METRICS, f"0000-{number:02d}", quick)
-    done = place("slower", *RUN, "gate=true")
+    done = place("slower", *RUN, *MEASURED, "gate=true")
     assert done.status == 3, done.stderr
     assert "gate=true: ringing: answers_slower; see " in done.stderr
     lines = jsonl.read(done.cwd / METRICS / "alerts.jsonl")
