@@ -19,6 +19,7 @@ from rag_lab.errors import ConfigError, GateFailed
 from rag_lab.experiment import summary
 from rag_lab.experiment.lab import CACHE, Lab
 from rag_lab.report import page, run, terminal
+from rag_lab.telemetry import windows
 from rag_lab.telemetry.document import Facts
 from rag_lab.telemetry.session import Measured
 from rag_lab.tracking.jsonl import Events
@@ -26,6 +27,7 @@ from rag_lab.tracking.progress import Bars
 from rag_lab.tracking.tracker import DatasetInfo, RunInfo, Status, Tracker
 from rag_lab.types import Dataset
 
+WINDOWS = 500  # of a run are kept by the tracker: a point for every other pixel of a plot
 RESERVED = {"mean", "otherwise", "all"}
 
 
@@ -92,7 +94,7 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         summary.write_json(job.folder / "summary.json", document)
         found = run.load(job.folder)
         page.write(found)
-        _track(tracker, findings, job)
+        _track(tracker, findings, measured)
         alerts = stages["alert"].judge(ended, found.treatment or next(iter(findings.variants), None))
         tracker.tag({f"alert.{one.rule}": f"{one.verdict}: {one.why}" for one in alerts if one.verdict != "not judged"})
         for one in alerts:
@@ -178,13 +180,17 @@ def _measured(telemetry: Any, job: Job, head: Mapping[str, Any], events: Events)
     return measured
 
 
-def _track(tracker: Tracker, findings: summary.Findings, job: Job) -> None:
-    """Hand the variants' metrics, the verdicts and the regret curves to the tracker."""
+def _track(tracker: Tracker, findings: summary.Findings, measured: Measured) -> None:
+    """Hand the variants' metrics, the verdicts, the regret curves and the run's windows to the tracker."""
     tracker.variants(findings.variants, findings.tags, findings.baseline)
     tracker.tag({f"target.{row.id}": f"{row.verdict}: {row.why}".strip(": ") for row in findings.targets})
     regret = findings.curves.get("regret", {})
     for name, series in regret.get("variants", {}).items():
         tracker.curve(name, "bandit/regret_by_step", regret["step"], series["mean"])
+    kept = windows.thinned(measured.windows, WINDOWS)
+    tracker.rows(None, windows.of_machine(kept))
+    for name in findings.variants:
+        tracker.rows(name, windows.of_variant(kept, name))
 
 
 def _keep_compilations() -> None:
