@@ -16,51 +16,62 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hydra.experimental.callback import Callback
 
-from rag_lab import config
-from rag_lab.errors import ConfigError, RagLabError
-from rag_lab.explain import explain
+from rag_lab import config, interruption
+from rag_lab.errors import ConfigError
+from rag_lab.explain import BAD_INPUT, INTERRUPTED, line, status
+from rag_lab.tracking import trial
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from rag_lab.sweep import Parent
     from rag_lab.tracking.tracker import Status
 
 MAX_SEED = 2**31
-RETRY_S = 0.01
-LOG_COLUMNS = 100  # of a log file, which has no width of its own
-FAULT, BAD_INPUT, INTERRUPTED = 1, 2, 130
+SWEEPER = "hydra_plugins.optuna_sweeper."
+PLUGINS = Path(__file__).resolve().parent / "plugins"  # in a wheel its content stands beside the package
 _statuses: list[int] = []  # of the jobs of this process
-_sweep: dict[str, Any] = {}  # the sweep's parent run, while there is one
+_sweep: dict[str, Any] = {}  # the sweep's configuration, and its parent run while there is one
 
 
 class Sweep(Callback):
     """Hydra's callback around a multirun: one parent run, of which every job's run is a child."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Open the parent run."""
-        from omegaconf import OmegaConf
-
-        from rag_lab import wiring
-
-        content: Any = OmegaConf.to_container(config, resolve=False)
-        name = (content.get("experiment") or {}).get("name")
-        if name is None:
-            return  # every job will say so
-        tracker = wiring.build(content["tracking"], "tracking")
-        _sweep.update(
-            tracker=tracker,
-            run=tracker.sweep_parent(name, f"{name} sweep", {"command": _command(sys.argv[1:])}),
-        )
+        """Open the parent run; a sweep of ours opens it when all that can be wrong with it has shown itself."""
+        _sweep["config"] = config
+        if not config.hydra.sweeper._target_.startswith(SWEEPER) and config.get("experiment") is not None:
+            open_sweep({})
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Close the parent run."""
-        if _sweep:
-            _sweep.pop("tracker").end_sweep(_sweep.pop("run"), "failed" if any(_statuses) else "finished")
+        _close_sweep("failed" if any(_statuses) else "finished")
+
+
+def open_sweep(tags: dict[str, str]) -> Parent:
+    """Open the parent run of this multirun."""
+    from omegaconf import OmegaConf
+
+    from rag_lab import sweep, wiring
+
+    if _sweep["config"].get("experiment") is None:
+        raise ConfigError(_no_experiment())
+    content: Any = OmegaConf.to_container(_sweep["config"], resolve=False)
+    name, tracker = content["experiment"]["name"], wiring.build(content["tracking"], "tracking")
+    command = sweep.storage.masked(_command(sys.argv[1:]))
+    run = tracker.sweep_parent(name, f"{name} sweep", {"command": command, **tags})
+    _sweep.update(tracker=tracker, run=run)
+    return sweep.Parent(run, tracker.open_command())
+
+
+def _close_sweep(status: Status) -> None:
+    """Close the parent run, if it is open, with the files of the sweep's folder."""
+    if "tracker" in _sweep:
+        _sweep.pop("tracker").end_sweep(_sweep.pop("run"), status, Path(_sweep["config"].hydra.sweep.dir))
 
 
 def job(cfg: DictConfig) -> None:
@@ -75,21 +86,21 @@ def job(cfg: DictConfig) -> None:
         _run(cfg, own, folder)
         _statuses.append(0)
     except BaseException as error:
-        status = report(error, debug=bool(cfg.get("debug")))
-        _statuses.append(status)
+        if not isinstance(error, trial.Pruned):  # which is no failure
+            _statuses.append(report(error, debug=bool(cfg.get("debug"))))
         if own.mode == RunMode.MULTIRUN:
             if not (folder / "summary.json").exists():
                 (folder / "failure.txt").write_text(f"{error}\n", encoding="utf-8")
             raise
-        if status == BAD_INPUT or (status == INTERRUPTED and not (folder / "summary.json").exists()):
+        if status(error) == BAD_INPUT or (status(error) == INTERRUPTED and not (folder / "summary.json").exists()):
             _remove(folder)
 
 
 def _run(cfg: DictConfig, own: Any, folder: Path) -> None:
     from omegaconf import OmegaConf
-    from rich.console import Console
 
     from rag_lab import experiment, wiring
+    from rag_lab.tracking.progress import console
 
     if cfg.get("experiment") is None:
         raise ConfigError(_no_experiment())
@@ -102,6 +113,10 @@ def _run(cfg: DictConfig, own: Any, folder: Path) -> None:
     overrides = list(own.overrides.task)
     swept = _swept(sys.argv[1:])
     name = ",".join(one.lstrip("+") for one in overrides if one.lstrip("+").partition("=")[0] in swept)
+    parent, tags = _sweep.get("run"), {}
+    if part := trial.current():
+        name = ",".join(f"{key}={value}" for key, value in part.settings.items())
+        parent, tags = part.parent_run_id, {"optuna.study": part.study, "optuna.trial": str(part.number)}
     choices = {key: str(value) for key, value in own.runtime.choices.items() if not key.startswith("hydra/")}
     choices["experiment"] = content["experiment"]["name"]
     experiment.execute(
@@ -111,23 +126,25 @@ def _run(cfg: DictConfig, own: Any, folder: Path) -> None:
             folder,
             _command(overrides),
             name or content["experiment"]["name"],
-            _sweep.get("run"),
+            parent,
+            tags,
         ),
-        Console(width=None if sys.stdout.isatty() else LOG_COLUMNS),
+        console(),
     )
 
 
 def report(error: BaseException, *, debug: bool) -> int:
     """Tell the user what went wrong; the exit status that says so."""
     if isinstance(error, KeyboardInterrupt):
-        print("rag_lab: interrupted; what was finished is kept, start again to go on", file=sys.stderr)
+        if trial.current() is None:  # else the sweep says it, once for all its trials
+            print("rag_lab: interrupted; what was finished is kept, start again to go on", file=sys.stderr)
         return INTERRUPTED
-    message = str(error) if isinstance(error, RagLabError) else explain(error)
+    message = line(error)
     if message is None or debug:
         traceback.print_exception(error)
     if message is not None:
         print(f"rag_lab: {message}", file=sys.stderr)
-    return error.exit_status if isinstance(error, RagLabError) else FAULT if message is None else BAD_INPUT
+    return status(error)
 
 
 def main() -> None:
@@ -135,11 +152,16 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints errors itself, on many lines
     import hydra
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, _interrupt)  # so that a killed run is recorded, and leaves no temporary file
+    interruption.listen(signal.SIGINT, signal.SIGTERM)  # a killed run is recorded, and leaves no temporary file
+    if PLUGINS.is_dir() and str(PLUGINS) not in sys.path:
+        sys.path.append(str(PLUGINS))
     config.register()
     application = hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(job)
     try:
+        if any(one.startswith("@") for one in sys.argv[1:]):
+            from rag_lab.sweep import best
+
+            sys.argv[1:] = best.expand(sys.argv[1:])
         with contextlib.redirect_stderr(_Told(sys.stderr)):
             application()
     except SystemExit as leaving:
@@ -149,9 +171,7 @@ def main() -> None:
             debug = any(one.lstrip("+") == "debug=true" for one in sys.argv)
             _statuses.append(report(error, debug=debug))
     finally:
-        if _sweep.get("run") is not None:  # Hydra does not end a sweep that was interrupted
-            status: Status = "killed" if INTERRUPTED in _statuses else "failed"
-            _sweep.pop("tracker").end_sweep(_sweep.pop("run"), status)
+        _close_sweep("killed" if INTERRUPTED in _statuses else "failed")  # Hydra does not where it was interrupted
     sys.exit(max(_statuses, default=0))
 
 
@@ -172,17 +192,6 @@ class _Told(io.TextIOBase):
 
     def fileno(self) -> int:
         return self._stream.fileno()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt where it can be caught: within JAX's garbage collection callback it is lost."""
-    where = frame
-    while where is not None:
-        if where.f_code.co_name == "_xla_gc_callback":
-            signal.setitimer(signal.ITIMER_REAL, RETRY_S)  # comes back as SIGALRM
-            return
-        where = where.f_back
-    raise KeyboardInterrupt
 
 
 def _no_experiment() -> str:

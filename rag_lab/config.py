@@ -38,6 +38,7 @@ class Config:
     router: Any = None
     cache: Any = None
     prices: Any = None
+    quality: Any = None
     search: Any = None
     tracking: Any = None
     telemetry: Any = None

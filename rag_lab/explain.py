@@ -1,10 +1,29 @@
-"""Hydra's and OmegaConf's errors, of several lines each, as one line of ours."""
+"""An error as the user reads it, and the exit status that it gives. Hydra's and OmegaConf's errors, of several
+lines each, become one line of ours.
+"""
 
 from __future__ import annotations
 
 import re
 
 from rag_lab import wiring
+from rag_lab.errors import RagLabError
+
+FAULT, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def status(error: BaseException | None) -> int:
+    """The exit status of a run that ended with this error, or with none."""
+    if error is None:
+        return 0
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return error.exit_status if isinstance(error, RagLabError) else BAD_INPUT if explain(error) else FAULT
+
+
+def line(error: BaseException) -> str | None:
+    """The error in one line; None for a fault, which needs its traceback."""
+    return str(error) if isinstance(error, RagLabError) else explain(error)
 
 
 def explain(error: BaseException) -> str | None:

@@ -1,24 +1,27 @@
 """The live pipeline: embed → detect → choose α → search → answer; then, as users speak, filter → learn.
 
-Pure wiring. One query or a batch; every answer carries the trace of where its time went, which is recorded too
-(`rag_lab.telemetry`) under the pipeline's name. The stages are those that
-the experiments replay, and the policy's functions are the very same. Users are outside: who calls shows them the
-replies and hands over what they say.
+Pure wiring. One query or a batch; every answer carries the trace of where its time went, and is recorded
+(`rag_lab.telemetry`) under the pipeline's name. The stages are those that the experiments replay, and the policy's
+functions are the very same. Embeddings, evidence and answers that a cache remembers are not computed again; what was
+computed is in the reply. Users are outside: who calls shows them the replies and hands over what they say.
 
 Shapes: Q queries of one call, N items of feedback, D dimensions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from rag_lab.cache.forms import Evidence
+from rag_lab.cache.layering import Nothing
+from rag_lab.cache.recall import Recall
 from rag_lab.encoder.live import Live
 from rag_lab.errors import DataError
 from rag_lab.l1_retrieval.index import Index
@@ -28,6 +31,9 @@ from rag_lab.l4_feedback.policy import Context, Policy, Setting, State
 from rag_lab.telemetry import measuring
 from rag_lab.types import Answer, Passage, Query, Trace
 
+Groups = Mapping[str, list[int]]  # the rows of the queries of each collection
+Value = TypeVar("Value")
+
 
 class Generator(Protocol):
     """The generator stage."""
@@ -35,6 +41,14 @@ class Generator(Protocol):
     def answer(self, question: str, evidence: Sequence[Passage]) -> Answer:
         """Answer from the evidence, best first."""
         ...
+
+
+class Computed(NamedTuple):
+    """What was computed for an answer, and so was to be paid for; the rest was remembered."""
+
+    embedding: bool
+    evidence: bool
+    answer: bool
 
 
 class Reply(NamedTuple):
@@ -48,6 +62,7 @@ class Reply(NamedTuple):
     domain: int
     action: int
     trace: Trace
+    computed: Computed = Computed(True, True, True)
 
 
 class Heard(NamedTuple):
@@ -58,8 +73,9 @@ class Heard(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """The built stages. indexes: by the domain of the collection that a query belongs to; shown: passages that the
-    generator and the users see; window: latest items of feedback that the filter judges together.
+    """The built stages. indexes: by the domain of the collection that a query belongs to; recall: what is remembered
+    around them; shown: passages that the generator and the users see; window: latest items of feedback that the
+    filter judges together.
     """
 
     live: Live
@@ -68,6 +84,7 @@ class Stages(NamedTuple):
     generator: Generator
     filter: Filter
     indexes: dict[str, Index]
+    recall: Recall
     shown: int
     window: int
 
@@ -77,9 +94,14 @@ class Pipeline:
 
     def __init__(self, stages: Stages, setting: Setting, seed: int, name: str = "live") -> None:
         self.stages, self.setting, self.name = stages, setting, name
-        self._encode = jax.jit(stages.live.encode)
+        self._encode = jax.jit(stages.live.encode, compiler_options=dict(stages.live.options))
         self._bandit = _Bandit(stages.policy, setting, seed)
         self._window: FeedbackBatch | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a cache."""
+        return not isinstance(self.stages.recall.cache, Nothing)
 
     def forget(self) -> None:
         """Back to the start, but with everything compiled."""
@@ -91,20 +113,23 @@ class Pipeline:
         """Answer the queries as one batch. DataError where a query's collection has no index."""
         if not queries:
             return []
+        groups = self._by_collection(queries)
         started = perf_counter()
         texts = [query.text for query in queries]
-        tokens = self.stages.live.tokenise(texts)
-        vectors = np.asarray(self._encode(self.stages.live.weights, tokens.ids, tokens.real))[: tokens.filled]
+        vectors, embedded = self.stages.recall.embed(
+            texts, lambda places: list(self._embed([texts[at] for at in places]))
+        )
         domain = self.stages.detector(texts, vectors).domain
         detected = perf_counter()
         actions = self._bandit.choose(domain)
         chosen = perf_counter()
-        passages = self._search(queries, vectors, self.setting.alphas[actions])
-        searched = perf_counter()
-        answers = [
-            self.stages.generator.answer(query.text, evidence)
-            for query, evidence in zip(queries, passages, strict=True)
+        found, searched_for = self._search(texts, vectors, self.setting.alphas[actions], groups)
+        passages = [
+            [self.stages.indexes[query.domain].collection.passages[place] for place in one.passage if place >= 0]
+            for query, one in zip(queries, found, strict=True)
         ]
+        searched = perf_counter()
+        answers, written = self._answer(texts, found, passages, groups)
         answered = perf_counter()
         trace = Trace(
             l1_ms=1000 * (searched - chosen),
@@ -115,8 +140,18 @@ class Pipeline:
             e2e_ms=1000 * (answered - started),
         )
         return [
-            Reply(query, answer, tuple(one.id for one in evidence), int(where), int(action), trace)
-            for query, answer, evidence, where, action in zip(queries, answers, passages, domain, actions, strict=True)
+            Reply(
+                query,
+                answer,
+                tuple(one.id for one in evidence),
+                int(where),
+                int(action),
+                trace,
+                Computed(*map(bool, computed)),
+            )
+            for query, answer, evidence, where, action, *computed in zip(
+                queries, answers, passages, domain, actions, embedded, searched_for, written, strict=True
+            )
         ]
 
     @measuring.learning
@@ -154,22 +189,67 @@ class Pipeline:
 
         return [reply._replace(trace=completed(reply.trace)) for reply in replies]
 
-    def _search(
-        self, queries: Sequence[Query], vectors: Float[np.ndarray, "Q D"], alphas: Float[np.ndarray, " Q"]
-    ) -> list[list[Passage]]:
-        """The passages shown for each query, from its own collection."""
-        found: list[list[Passage]] = [[] for _ in queries]
-        for name in dict.fromkeys(query.domain for query in queries):
-            if name not in self.stages.indexes:
+    def _by_collection(self, queries: Sequence[Query]) -> Groups:
+        """The rows of the queries of each collection. DataError where one has no index."""
+        groups: dict[str, list[int]] = {}
+        for row, query in enumerate(queries):
+            if query.domain not in self.stages.indexes:
                 known = ", ".join(self.stages.indexes)
-                raise DataError(f"a query of domain '{name}', which has no index; there are: {known}")
-            index = self.stages.indexes[name]
-            rows = [row for row, query in enumerate(queries) if query.domain == name]
-            texts = [queries[row].text for row in rows]
-            hits = index.search(texts, vectors[rows], alphas[rows], self.stages.shown)
-            for row, places in zip(rows, hits.passage, strict=True):
-                found[row] = [index.collection.passages[place] for place in places if place >= 0]
-        return found
+                raise DataError(f"a query of domain '{query.domain}', which has no index; there are: {known}")
+            groups.setdefault(query.domain, []).append(row)
+        return groups
+
+    def _embed(self, texts: Sequence[str]) -> Float[np.ndarray, "Q D"]:
+        """The texts' vectors."""
+        tokens = self.stages.live.tokenise(texts)
+        return np.asarray(self._encode(self.stages.live.weights, tokens.ids, tokens.real))[: tokens.filled]
+
+    def _search(
+        self, texts: Sequence[str], vectors: Float[np.ndarray, "Q D"], alphas: Float[np.ndarray, " Q"], groups: Groups
+    ) -> tuple[list[Evidence], Bool[np.ndarray, " Q"]]:
+        """The evidence for each query from its own collection, and whether it was searched for."""
+
+        def own(name: str, rows: list[int]) -> tuple[Sequence[Evidence], Bool[np.ndarray, " Q"]]:
+            def search(places: list[int]) -> list[Evidence]:
+                at = [rows[place] for place in places]
+                asked = [texts[row] for row in at]
+                hits = self.stages.indexes[name].search(asked, vectors[at], alphas[at], self.stages.shown)
+                return list(map(Evidence, hits.passage, hits.score))
+
+            return self.stages.recall.search(name, [texts[row] for row in rows], alphas[rows], search)
+
+        return _each(groups, own)
+
+    def _answer(
+        self,
+        texts: Sequence[str],
+        found: Sequence[Evidence],
+        passages: Sequence[Sequence[Passage]],
+        groups: Groups,
+    ) -> tuple[list[Answer], Bool[np.ndarray, " Q"]]:
+        """The answer to each query from its evidence, and whether it was written."""
+
+        def own(name: str, rows: list[int]) -> tuple[Sequence[Answer], Bool[np.ndarray, " Q"]]:
+            def write(places: list[int]) -> list[Answer]:
+                at = [rows[place] for place in places]
+                return [self.stages.generator.answer(texts[row], passages[row]) for row in at]
+
+            asked, given = [texts[row] for row in rows], [found[row] for row in rows]
+            return self.stages.recall.answer(name, asked, given, write)
+
+        return _each(groups, own)
+
+
+def _each(
+    groups: Groups, own: Callable[[str, list[int]], tuple[Sequence[Value], Bool[np.ndarray, " Q"]]]
+) -> tuple[list[Value], Bool[np.ndarray, " Q"]]:
+    """What `own` gives for the rows of each collection, and whether it was computed, in the order of the queries."""
+    rows = [row for each in groups.values() for row in each]
+    parts = [own(name, each) for name, each in groups.items()]
+    values = dict(zip(rows, (value for part, _ in parts for value in part), strict=True))
+    computed = np.zeros(len(rows), bool)
+    computed[rows] = np.concatenate([flags for _, flags in parts])
+    return [values[row] for row in range(len(rows))], computed
 
 
 class _Bandit:

@@ -15,6 +15,8 @@ of a batch, N = T / B batches, K checkpoints.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,10 +27,10 @@ from jaxtyping import Array, Float, Int
 
 from rag_lab.errors import ConfigError
 from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Shown
-from rag_lab.l4_feedback.policy import Context, Policy, State
+from rag_lab.l4_feedback.policy import Belief, Context, Policy, State
 
 PURPOSE = 1  # sets these keys apart from those that resampling draws from the same seed
-BLOCK_NUMBERS = 1 << 26  # random numbers and beliefs that a block of seeds may hold: 256 MB
+BLOCK_NUMBERS = 1 << 26  # random numbers and beliefs that the blocks at work may hold: 256 MB
 PROBED = 200  # queries of each domain on which greedy choices are valued
 CHECKPOINTS = 25  # at which a contextual policy's greedy choices are valued, at most
 
@@ -54,14 +56,16 @@ class Path(NamedTuple):
 
     action: what was done; greedy: for every place what would have been done without exploring, after each batch
     (None for a contextual policy, whose choices depend on more than the place, or unwatched); value: the mean true
-    reward in each domain of its greedy choices on the probed queries, after each of K equal parts of the way;
-    propensity: of the action taken, or None where decisions are not logged; heard: what the channel counted, summed;
-    state: at the end.
+    reward in each domain of its greedy choices on the probed queries, after each of K equal parts of the way; belief:
+    about every action in every place, likewise, on average over seeds (None where there is none, or it depends on more
+    than the place); propensity: of the action taken, or None where decisions are not logged; heard: what the channel
+    counted, summed; state: at the end.
     """
 
     action: Int[np.ndarray, "S T"]
     greedy: Int[np.ndarray, "S N C"] | None
     value: Float[np.ndarray, "S K D"] | None
+    belief: Belief | None
     propensity: Float[np.ndarray, "S T"] | None
     heard: Any
     state: State
@@ -114,7 +118,7 @@ def _play(
     world: World,
     probe: Int[Array, "D P"],
     given: Any,
-) -> tuple[State, Any, Array, Array | None, Array, Array | None]:
+) -> tuple[State, Any, Array, Array | None, Array, Array | None, Belief | None]:
     policy, channel, size = plan.policy, plan.channel, plan.batch
     length = stream.shape[1] // size
     places = jnp.arange(probe.shape[0] + 1)
@@ -154,6 +158,12 @@ def _play(
         best = jax.vmap(jax.vmap(policy.greedy, in_axes=(None, 0)), in_axes=(None, 0))(state, context(probe))
         return world.rewards[probe, best].mean(axis=1)
 
+    def believed(state: State) -> Belief | None:
+        if policy.belief is None or policy.contextual:
+            return None
+        blank = jnp.zeros((len(places), world.features.shape[1]))
+        return jax.vmap(policy.belief, in_axes=(None, 0))(state, Context(places, blank))
+
     def one(number: Int[Array, ""], stream: Int[Array, " T"]) -> Any:
         own, other, whom = jax.random.split(jax.random.fold_in(key, number), 3)
         pieces = parts(length)
@@ -168,7 +178,7 @@ def _play(
             chance = policy.chance(mine, state, (each, size))
             luck = channel.chance(others, (each, size))
             carry, told = jax.lax.scan(step, carry, (queries, chance, luck, when))
-            return carry, (told, value(carry[0]) if plan.watch else None)
+            return carry, (told, (value(carry[0]), believed(carry[0])) if plan.watch else (None, None))
 
         at = (
             stream.reshape(pieces, each, size),
@@ -177,9 +187,9 @@ def _play(
             jax.random.split(other, pieces),
         )
         start = (state, waiting, channel.start(given, whom, size))
-        (end, _, _), ((action, greedy, taken, count), values) = jax.lax.scan(piece, start, at)
+        (end, _, _), ((action, greedy, taken, count), (values, beliefs)) = jax.lax.scan(piece, start, at)
         flat = jax.tree.map(lambda x: x.reshape(length, *x.shape[2:]), (action, greedy, taken))
-        return end, jax.tree.map(lambda x: x.sum(axis=(0, 1)), count), *flat, values
+        return end, jax.tree.map(lambda x: x.sum(axis=(0, 1)), count), *flat, values, beliefs
 
     return jax.vmap(one)(numbers, stream)
 
@@ -207,7 +217,7 @@ def play(
     if rounds % every:
         raise ConfigError(f"policy.update_every={every} does not divide a stream of {rounds} queries a domain")
     lag = -(-policy.pace.delay // every)
-    plain = policy._replace(init=None, propensity=policy.propensity if log else None, belief=None)  # type: ignore[arg-type]
+    plain = policy._replace(init=None, propensity=policy.propensity if log else None)  # type: ignore[arg-type]
     plan = _Plan(plain, channel._replace(given=None), domains * every, lag, log, watch)
     key = jax.random.fold_in(jax.random.key(seed), PURPOSE)
     probed = probe(stream, domains)
@@ -216,22 +226,28 @@ def play(
     batches = rounds // every
     drawn = jax.eval_shape(lambda: policy.chance(key, state, (batches // parts(batches), plan.batch)))
     numbers = sum(leaf.size for leaf in jax.tree.leaves((drawn, state))) + stream.shape[1] * (domains + 4)
-    block = max(1, min(len(stream), BLOCK_NUMBERS // numbers))
+    workers = (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+    block = max(1, min(-(-len(stream) // workers), BLOCK_NUMBERS // workers // numbers))
     block = -(-len(stream) // -(-len(stream) // block))  # of equal size, so that one program serves all
-    found = []
-    for start in range(0, len(stream), block):
+
+    def run(start: int) -> Any:
         part = stream[start : start + block]
         missing = block - len(part)
         padded = np.pad(part, ((0, missing), (0, 0)), mode="edge") if missing else part
         which = jnp.arange(start, start + block)
         one = _play(plan, key, which, state, jnp.asarray(padded), baked, jnp.asarray(probed), channel.given)
-        found.append(jax.tree.map(lambda x, real=block - missing: np.asarray(x)[:real], one))
-    end, heard, action, greedy, taken, value = jax.tree.map(lambda *x: np.concatenate(x), *found)
+        return jax.tree.map(lambda x: np.asarray(x)[: len(part)], one)
+
+    # A scan of small steps keeps one core of a processor busy: as many blocks of seeds run at once as there are cores.
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(run, range(0, len(stream), block)))
+    end, heard, action, greedy, taken, value, belief = jax.tree.map(lambda *x: np.concatenate(x), *found)
 
     def along(x: Any) -> Any:
         return None if x is None else x.reshape(len(stream), -1)
 
-    return Path(along(action), greedy, value, along(taken), heard, end)
+    belief = jax.tree.map(lambda each: each.mean(axis=0), belief)
+    return Path(along(action), greedy, value, belief, along(taken), heard, end)
 
 
 @partial(jax.jit, static_argnames="choose")

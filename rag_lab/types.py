@@ -48,11 +48,39 @@ class Query(NamedTuple):
     cluster: int = -1
 
 
-class Answer(NamedTuple):
-    """What is said, and the ids of the passages that it cites."""
+class Sentence(NamedTuple):
+    """One sentence of an answer, and the ids of the passages that it cites."""
 
     text: str
     citations: tuple[str, ...]
+
+
+class Usage(NamedTuple):
+    """What an answer took of a model: calls, tokens read and written, and whether the server counted them; if not,
+    the encoder's tokenizer did, on the prompt that would have been sent.
+    """
+
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    counted_by_server: bool
+
+
+class Answer(NamedTuple):
+    """What is said, and the ids of the passages that it cites.
+
+    sentences: the same, one by one, each with its own citations; a generator that does not cite by sentence leaves
+    them out. refused: the answer only says that the evidence holds none; then it cites nothing. confidence: the
+    generator's own, in [0, 1], that the evidence holds an answer; None where it has none. usage: None where no
+    model was needed and none is stood in for.
+    """
+
+    text: str
+    citations: tuple[str, ...]
+    sentences: tuple[Sentence, ...] = ()
+    refused: bool = False
+    confidence: float | None = None
+    usage: Usage | None = None
 
 
 class Trace(NamedTuple):

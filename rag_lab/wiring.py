@@ -34,27 +34,32 @@ def target(node: Mapping[str, Any], where: str) -> Callable[..., Any]:
 
 def build(node: Mapping[str, Any], where: str) -> Any:
     """Call the node's `build` with its values. `where` is the node's place in the configuration."""
-    import pydantic
+    return call(target(node, where), {str(key): value for key, value in node.items() if key != TARGET}, where)
 
-    function = target(node, where)
+
+def call(function: Callable[..., Any], given: Mapping[str, Any], where: str) -> Any:
+    """Call a function of keyword-only parameters with just these values, each checked against its annotation."""
     hints = get_type_hints(function, include_extras=True)
     allowed = [name for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY]
-    given = {str(key): value for key, value in node.items() if key != TARGET}
     for key in given:
         if key not in allowed:
             raise ConfigError(unknown(f"{where}.{key}", key, allowed))
     for key in allowed:
         if key not in given:
             raise ConfigError(f"{where}.{key} is missing; give {where}.{key}=<value>")
-    checked = {}
-    for key, value in given.items():
-        try:
-            checked[key] = pydantic.TypeAdapter(hints[key]).validate_python(value)
-        except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join([where, key, *map(str, first["loc"])])
-            raise ConfigError(f"{place}: given {first['input']!r}; {_lower(first['msg'])}") from error
-    return function(**checked)
+    return function(**{key: check(value, hints[key], f"{where}.{key}") for key, value in given.items()})
+
+
+def check(value: Any, hint: Any, place: str) -> Any:
+    """The value as its annotation wants it; ConfigError where it cannot be."""
+    import pydantic
+
+    try:
+        return pydantic.TypeAdapter(hint).validate_python(value)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        inside = ".".join([place, *map(str, first["loc"])])
+        raise ConfigError(f"{inside}: given {first['input']!r}; {_lower(first['msg'])}") from error
 
 
 def unknown(place: str, given: str, allowed: Iterable[str]) -> str:

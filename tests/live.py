@@ -15,6 +15,8 @@ from doubles import collection
 from jaxtyping import Array
 
 from rag_lab import wiring
+from rag_lab.cache.layering import Cache, Nothing
+from rag_lab.cache.recall import Names, Recall
 from rag_lab.encoder.live import Live, Tokens
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import Labelled
@@ -127,7 +129,13 @@ def stages(**chosen: Any) -> Stages:
             one.domain: Index(retriever, one, vectors(live, [passage.indexed_text for passage in one.passages]))
             for one in COLLECTIONS
         },
+        "recall": recall(Nothing()),
         "shown": 10,
         "window": 100,
     }
     return Stages(**(given | chosen))
+
+
+def recall(cache: Cache | Nothing) -> Recall:
+    """A cache around the tiny collections' stages."""
+    return Recall(cache, Names("tiny", {one.domain: f"index of {one.domain}" for one in COLLECTIONS}, {}, {}), 10)

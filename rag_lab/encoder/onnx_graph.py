@@ -48,10 +48,9 @@ def model(weights: Transformer, *, heads: int, epsilon: float) -> bytes:
 
     graph = _Graph()
     x = _embedded(graph, weights, epsilon)
-    for number in range(weights.layers.qkv.shape[0]):
-        layer = {name: np.asarray(part[number]) for name, part in weights.layers._asdict().items()}
-        x = _layer(graph, x, {name: graph.constant(f"{name}_{number}", part) for name, part in layer.items()},
-                   number, heads, epsilon)  # fmt: skip
+    for number, layer in enumerate(weights.layers):
+        named = {name: graph.constant(f"{name}_{number}", part) for name, part in layer._asdict().items()}
+        x = _layer(graph, x, named, number, heads, epsilon)
     _pooled(graph, x)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, ["B", "T"]) for name in ("tokens", "real")]
     width = int(weights.token.shape[1])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -25,6 +26,7 @@ from rag_lab.telemetry.session import Measured
 from rag_lab.tracking.jsonl import Events
 from rag_lab.tracking.progress import Bars
 from rag_lab.tracking.tracker import DatasetInfo, RunInfo, Status, Tracker
+from rag_lab.tracking.trial import Pruned
 from rag_lab.types import Dataset
 
 WINDOWS = 500  # of a run are kept by the tracker: a point for every other pixel of a plot
@@ -32,7 +34,8 @@ RESERVED = {"mean", "otherwise", "all"}
 
 
 class Job(NamedTuple):
-    """What is to be run. config: resolved; choices: each group's variant; name: of the run, among its siblings."""
+    """What is to be run. config: resolved; choices: each group's variant; name: of the run, among its siblings;
+    tags: for the tracker, beside those of every run."""
 
     config: Mapping[str, Any]
     choices: Mapping[str, str]
@@ -40,6 +43,7 @@ class Job(NamedTuple):
     command: str
     name: str
     parent_run_id: str | None
+    tags: Mapping[str, str] = MappingProxyType({})
 
 
 def execute(job: Job, console: Console) -> dict[str, Any]:
@@ -100,7 +104,7 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         for one in alerts:
             events.emit("alert", **one._asdict())
     except BaseException as error:
-        status: Status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+        status: Status = "killed" if isinstance(error, KeyboardInterrupt | Pruned) else "failed"
         measured.finish(status, {})
         why = " ".join((str(error) or type(error).__name__).split())
         failed = head | {"status": "failed", "duration_s": time.monotonic() - clock, "failure": why}
@@ -149,6 +153,7 @@ def _head(job: Job, experiment: str, dataset: Dataset, started: datetime) -> dic
 
 def _info(job: Job, experiment: str, head: Mapping[str, Any], dataset: Dataset) -> RunInfo:
     tags = {
+        **job.tags,
         "config.hash": str(head["config_hash"]),
         "data.hash": dataset.fingerprint,
         "seed": str(head["seed"]),

@@ -29,6 +29,7 @@ from rag_lab.experiment import (
     told,
     verdicts,
 )
+from rag_lab.experiment.economy import Routing
 from rag_lab.experiment.lab import RECALL, STUDIES, Lab, Table, tabulate
 from rag_lab.experiment.summary import Findings
 from rag_lab.experiment.variants import (
@@ -47,6 +48,7 @@ from rag_lab.l4_feedback.channel import JUDGMENTS, Channel, Clicks, clicks
 from rag_lab.l4_feedback.policies.learned import Learned
 from rag_lab.l4_feedback.policy import Budget, Judged, Policy, Setting
 from rag_lab.metrics.significance import Resampler
+from rag_lab.tracking import trial
 
 
 class Adaptive(NamedTuple):
@@ -66,6 +68,7 @@ class Adaptive(NamedTuple):
     reward: Mapping[str, float]
     robustness: robustness.Plan
     label_repetitions: int
+    routing: Routing
 
     def check(self, lab: Lab) -> None:
         """ConfigError where a policy cannot start on this data; costs nothing, so it comes before all work."""
@@ -73,6 +76,8 @@ class Adaptive(NamedTuple):
             standing(name, "experiment.primary_references")
         for collection in lab.dataset.collections:
             lab.encoder.check(collection, lab.progress)
+        if lab.choices["router"] != "fixed":
+            self.routing.check(lab)
         every = self._candidates(lab)
         nothing = np.zeros(len(lab.dataset.domains) + 1, np.int64)
         for action_set in sets_of(every, tuple(lab.config["actions"])):
@@ -119,8 +124,11 @@ class Adaptive(NamedTuple):
                 bar.advance()
         chosen = choice.choose([one for one in every if one.treatment], settle, materials, search)
         reference = self._decisive(variants, table, chosen.treatment)
+        stands = told.on_train(variants[chosen.treatment], table)
+        trial.report({f"train/{metric}": value for metric, value in stands.items()}, 0)
         lab.events.emit("declared", treatment=chosen.treatment, reference=reference, train_value=dict(chosen.worth))
-        return self._findings(lab, table, variants, settings, streams, chosen, reference, references, channel)
+        found = self._findings(lab, table, variants, settings, streams, chosen, reference, references, channel)
+        return found if lab.choices["router"] == "fixed" else self.routing.beside(lab, table, found, self.resamples)
 
     def _findings(
         self,
@@ -199,6 +207,7 @@ class Adaptive(NamedTuple):
             notes=told.notes(lab, table, variants, chosen, reference, self.reward, self.regime),
             tags=told.tags(variants, references),
             baseline=reference,
+            train=told.on_train(variants[treatment], table),
         )
 
     def _tuner(self, table: Table, action_set: str, search: study.Search) -> Callable[[bool, Budget], study.Tuned]:
@@ -240,16 +249,10 @@ class Adaptive(NamedTuple):
 
     def _decisive(self, variants: Mapping[str, Variant], table: Table, treatment: str) -> str | None:
         """The better, on train, of the declared references on the treatment's action set; ties to the first."""
-        train = table.part(test=False)
         end = suffix(variants[treatment].set)
         present = [f"{name}{end}" for name in self.primary_references]
         present = [name for name in present if name in variants and name != treatment]
-
-        def mean(name: str) -> float:
-            values = variants[name].values(table, RECALL)[:, train].mean(axis=0)
-            return float(np.mean([values[table.domain[train] == one].mean() for one in np.unique(table.domain)]))
-
-        return max(present, key=mean) if present else None
+        return max(present, key=lambda name: told.on_train(variants[name], table)[RECALL]) if present else None
 
 
 def build(
@@ -268,6 +271,7 @@ def build(
     reward: dict[Literal["recall", "cost", "groundedness"], Annotated[float, Field(ge=0)]],
     robustness: robustness.Plan,
     label_repetitions: Annotated[int, Field(ge=2)],
+    routing: Routing,
 ) -> Any:
     """The experiment.
 
@@ -276,12 +280,13 @@ def build(
     of the bootstrap and the permutation test; ranking_depth: ranks written; primary_references: of these the better
     on train is what the treatment must beat. regime: what policies learn from; clicks: how readers click; reward: the
     weight of recall@10, of cost (USD per 1,000 queries, taken away) and of groundedness. robustness: see its Plan;
-    without policies nothing is shaken. label_repetitions: searches whose mean tells what a label buys.
+    without policies nothing is shaken. label_repetitions: searches whose mean tells what a label buys. routing:
+    what a router other than `fixed` chooses from.
     """
     if reward.get("groundedness"):
         raise ConfigError("experiment.reward.groundedness: there are no answers in this experiment yet; give 0")
     return Adaptive(
         name, question, seeds, min(seeds, seeds_larger), logged_seeds, queries_per_domain, resamples, ranking_depth,
         primary_references, regime, clicks, {str(part): weight for part, weight in reward.items()},
-        robustness, label_repetitions,
+        robustness, label_repetitions, routing,
     )  # fmt: skip

@@ -13,11 +13,10 @@ from pyarrow import parquet
 
 from rag_lab import bake
 from rag_lab.assets import atomic
-from rag_lab.encoder.wordpiece import count_tokens
+from rag_lab.experiment import spending
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.latency import STAGES, Played
-from rag_lab.experiment.live import ACTIONS
-from rag_lab.pipeline import Reply
+from rag_lab.pipeline import Computed, Reply
 from rag_lab.types import Dataset
 
 
@@ -30,7 +29,7 @@ def write(lab: Lab, played: Mapping[str, Played]) -> None:
 
 
 def by_answer(variant: str, replies: Sequence[Reply]) -> pa.Table:
-    """Every answer in the order of the requests, with its trace."""
+    """Every answer in the order of the requests, with its trace and with what was computed for it."""
     traces = np.array([reply.trace for reply in replies])
     return pa.table(
         {
@@ -40,6 +39,7 @@ def by_answer(variant: str, replies: Sequence[Reply]) -> pa.Table:
             "action": [reply.action for reply in replies],
             "answer": [reply.answer.text for reply in replies],
             **{f"{stage}_ms": traces[:, column] for column, stage in enumerate(STAGES)},
+            **{f"computed_{name}": [getattr(reply.computed, name) for reply in replies] for name in Computed._fields},
         }
     )
 
@@ -50,8 +50,7 @@ def by_query(lab: Lab, variant: str, replies: Sequence[Reply]) -> pa.Table:
     queries = list(first)
     place = {query: row for row, query in enumerate(queries)}
     row = np.array([place[reply.query.id] for reply in replies])
-    tokens = count_tokens([first[query].query.text for query in queries], lab.progress)
-    usd = lab.prices.retrieval_usd(lab.action_set(ACTIONS), tokens)[row, [reply.action for reply in replies]]
+    usd = spending.usage(lab, replies).retrieval_usd(lab.prices)
     recall, ndcg = quality(lab.dataset, replies)
     traces = np.array([reply.trace for reply in replies])
     domains = (*lab.dataset.domains, None)  # -1, unknown, is the last

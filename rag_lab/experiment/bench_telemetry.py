@@ -19,10 +19,11 @@ from rag_lab.experiment import benchmark
 from rag_lab.experiment.benchmark import OURS, Cell, Effort
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.summary import Findings
+from rag_lab.pipeline import Computed
 from rag_lab.telemetry import current, measuring
 from rag_lab.telemetry.exporter import BOUNDS_MS
 from rag_lab.telemetry.recorder import Off, Recorder, Recording
-from rag_lab.types import Trace
+from rag_lab.types import Answer, Trace
 
 RELATIVE_ERROR, LABEL_SETS = 0.005, 50  # as conf/telemetry/local.yaml
 MEDIAN_MS, SPREAD = 5.0, 1.0  # of the log-normal latencies that are recorded
@@ -34,12 +35,14 @@ class Answered(NamedTuple):
     """An answer that took no work."""
 
     trace: Trace
+    computed: Computed = Computed(True, True, True)
+    answer: Answer = Answer("", ())
 
 
 class Idle:
     """A pipeline that answers at once: what is left is the cost of recording it."""
 
-    name = "idle"
+    name, remembers = "idle", True
 
     def __init__(self, taken_ms: Sequence[float]) -> None:
         self._replies = [Answered(Trace(ms, ms, ms, ms, ms, ms)) for ms in taken_ms]

@@ -70,7 +70,7 @@ def run(lab: Lab, name: str, cells: Iterable[Cell], effort: Effort, facts: Mappi
         "name": name,
         "device": summary.device(),
         "threads": threads(),
-        "versions": summary.versions() | _versions("jaxlib", "faiss-cpu", "onnxruntime"),
+        "versions": summary.versions() | _versions("jaxlib", "faiss-cpu", "onnxruntime", "moocore", "pymoo"),
         "git": summary.git(),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,

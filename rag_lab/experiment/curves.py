@@ -24,6 +24,7 @@ from rag_lab.metrics.significance import Resampler
 
 BAND = (0.1, 0.9)  # of seeds, around mean regret
 POINTS = 100  # of a curve, at most
+SHOWN = 10  # steps at which beliefs are kept, at most: close together at first, when they move
 
 
 def online(
@@ -70,7 +71,7 @@ def collect(
     low, high = ({name: np.quantile(one, end, axis=0) for name, one in found.regret.items()} for end in BAND)
     domains = lab.dataset.domains
     return {
-        "schema": 1,
+        "schema": 2,
         "treatment": treatment,
         "train_value": dict(worth),
         "domains": list(domains),
@@ -154,35 +155,36 @@ def _posteriors(
     domains: tuple[str, ...],
     means: Mapping[str, Float[np.ndarray, "D A"]],
 ) -> dict[str, Any]:
-    """What each bandit over α alone believes of every α at the end, averaged over seeds, beside its prior."""
+    """What each bandit over α alone believes of every α, averaged over seeds, beside its prior.
+
+    step: after how many queries of a domain; mean, sd, pull_share: a row for each.
+    """
     out: dict[str, Any] = {}
+    steps: list[int] = []
     seeds = 0
     for name, one in variants.items():
-        if one.path is None or one.true_domain or one.set != PLAIN or one.learner.contextual:
+        if one.path is None or one.path.belief is None or one.true_domain or one.set != PLAIN:
             continue
-        believe = one.learner.belief
-        if believe is None:
-            continue
-        setting = settings[PLAIN]
-        blank = jnp.zeros((len(domains), len(setting.features)))
-        at = Context(jnp.arange(len(domains)), blank)
-        each = jax.vmap(believe, in_axes=(None, 0))
-        start = jax.tree.map(np.asarray, each(one.learner.init(setting), at))
-        end = jax.tree.map(np.asarray, jax.jit(jax.vmap(each, in_axes=(0, None)))(one.path.state, at))
-        seeds = len(end.mean)
+        setting, believe = settings[PLAIN], one.learner.belief
+        assert believe is not None
+        at = Context(jnp.arange(len(domains)), jnp.zeros((len(domains), len(setting.features))))
+        start = jax.tree.map(np.asarray, jax.vmap(believe, in_axes=(None, 0))(one.learner.init(setting), at))
         taken = measure.by_domain(one.path.action, len(domains))
+        ends = np.linspace(0, taken.shape[2], len(one.path.belief.mean) + 1).astype(int)
+        kept = np.unique(np.geomspace(1, len(ends) - 1, SHOWN).round().astype(int))
+        seeds, steps = len(taken), ends[kept].tolist()
         out[name] = {
             domain: {
                 "prior_mean": start.mean[number].tolist(),
                 "prior_sd": start.deviation[number].tolist(),
-                "mean": end.mean[:, number].mean(axis=0).tolist(),
-                "sd": end.deviation[:, number].mean(axis=0).tolist(),
-                "pull_share": _shares(taken[:, number], len(setting.alphas)),
+                "mean": one.path.belief.mean[kept - 1, number].tolist(),
+                "sd": one.path.belief.deviation[kept - 1, number].tolist(),
+                "pull_share": [_shares(taken[:, number, :end], len(setting.alphas)) for end in steps],
                 "true_mean": means[PLAIN][number].tolist(),
             }
             for number, domain in enumerate(domains)
         }
-    return {"seeds": seeds, "variants": out}
+    return {"seeds": seeds, "step": steps, "variants": out}
 
 
 def _shares(taken: Int[np.ndarray, "S L"], actions: int) -> list[float]:

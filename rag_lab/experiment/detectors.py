@@ -128,7 +128,7 @@ def judge_all(
 
 def _vectors(given: Materials, texts: Sequence[str]) -> Float[np.ndarray, "Q D"]:
     """The texts' vectors, by the same encoder."""
-    encode = jax.jit(given.live.encode)
+    encode = jax.jit(given.live.encode, compiler_options=dict(given.live.options))
     found = []
     for part in _cut([*texts, *[""] * (-len(texts) % AT_ONCE)], AT_ONCE):
         tokens = given.live.tokenise(part)

@@ -40,8 +40,8 @@ class Played(NamedTuple):
         return {stage: table[:, column] for column, stage in enumerate(STAGES)}
 
     def profile(self, drawn: Int[np.ndarray, "R N"]) -> dict[str, Draws]:
-        """Each stage's percentiles."""
-        return {stage: latency.percentiles(taken, drawn) for stage, taken in self.traces_ms.items()}
+        """Each stage's percentiles; a stage in which nothing was ever done has none."""
+        return {stage: latency.percentiles(taken, drawn) for stage, taken in self.traces_ms.items() if taken.any()}
 
 
 def play(

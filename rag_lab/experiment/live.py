@@ -13,13 +13,19 @@ import numpy as np
 from jaxtyping import Int
 from omegaconf import OmegaConf
 
-from rag_lab import config, wiring
+from rag_lab import bake, config, wiring
+from rag_lab.cache.layering import Cache, Nothing
+from rag_lab.cache.recall import Names, Recall
+from rag_lab.data.fingerprint import fingerprint
+from rag_lab.economy.router import Router
 from rag_lab.encoder.live import Live
+from rag_lab.encoder.reading import open_shelf
 from rag_lab.errors import ConfigError
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.variants import standing
 from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import Labelled
+from rag_lab.l3_answer.generator import Tools
 from rag_lab.l4_feedback.policy import Budget, Policy, Setting
 from rag_lab.pipeline import Stages
 from rag_lab.types import Collection, Query
@@ -32,12 +38,16 @@ Nodes = Mapping[str, Mapping[str, Any]]  # a configuration node for each of GROU
 
 
 class Materials(NamedTuple):
-    """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with."""
+    """What the pipelines of a run share. train: what detectors learn from; setting: what policies start with; names:
+    what decides remembered values, but for the generator; tools: what generators work with.
+    """
 
     live: Live
     train: Labelled
     indexes: dict[str, Index]
     setting: Setting
+    names: Names
+    tools: Tools
 
 
 def frozen() -> dict[str, str]:
@@ -70,9 +80,12 @@ def check(lab: Lab, nodes: Nodes) -> None:
             f"encoder={lab.choices['encoder']} only knows the vectors in its files; live text needs encoder=minilm"
         )
     if wiring.build(nodes["generator"], "generator") is None:
-        raise ConfigError("generator=none: a live pipeline answers; give generator=lead")
+        raise ConfigError("generator=none: a live pipeline answers; give generator=lead or generator=extractive")
+    shown(wiring.build(nodes["router"], "router"))
     if nodes["cache"] != standing("none", group="cache"):
-        raise ConfigError(f"cache={lab.choices['cache']}: this pipeline remembers nothing yet; give cache=none")
+        raise ConfigError(
+            f"cache={lab.choices['cache']}: +experiment=week3 measures what remembering brings; give cache=none here"
+        )
     policy = wiring.build(nodes["policy"], "policy")
     if not isinstance(policy, Policy) or policy.contextual or ACTIONS not in policy.actions:
         raise ConfigError(
@@ -108,7 +121,25 @@ def materials(lab: Lab) -> Materials:
     passages = [[passage.indexed_text for passage in one.passages] for one in lab.dataset.collections]
     train_queries = Labelled(texts, np.concatenate(vectors), np.array(domain), passages)
     live: Live = lab.encoder.live(lab.progress)  # type: ignore[attr-defined]  # `check` has seen to it
-    return Materials(live, train_queries, indexes, setting(lab))
+    tools = Tools(open_shelf(lab.encoder, lab.progress), lab.progress)
+    return Materials(live, train_queries, indexes, setting(lab), names_of(lab), tools)
+
+
+def names_of(lab: Lab) -> Names:
+    """What decides remembered values: everything that the baked arrays' names hold, by part."""
+    collections = lab.dataset.collections
+    return Names(
+        encoder=" ".join(dict.fromkeys(lab.encoder.identity(one) for one in collections)),
+        indexes={
+            # Ties are broken by the order of passages, which a fingerprint leaves out.
+            one.domain: bake.identity(
+                fingerprint([one]), lab.encoder.identity(one), repr([passage.id for passage in one.passages])
+            )
+            for one in collections
+        },
+        retriever={"retriever": repr(lab.retriever)},
+        generator={},
+    )
 
 
 def _judged(collection: Collection, query: Query) -> bool:
@@ -116,16 +147,27 @@ def _judged(collection: Collection, query: Query) -> bool:
     return any(grade > 0 for grade in collection.qrels.get(query.id, {}).values())
 
 
-def stages(given: Materials, nodes: Nodes, window: int) -> Stages:
-    """The stages of one pipeline. window: latest items of feedback that its filter judges together."""
-    built = {group: wiring.build(one, group) for group, one in nodes.items()}
+def shown(router: Router) -> int:
+    """How many passages a router shows; ConfigError where that depends on the query."""
+    if router.always is None:
+        raise ConfigError("router: the live pipeline shows every query the same number of passages; give router=fixed")
+    return router.always.passages
+
+
+def stages(given: Materials, nodes: Nodes, window: int, cache: Cache | Nothing | None = None) -> Stages:
+    """The stages of one pipeline. window: latest items of feedback that its filter judges together; cache: open,
+    closed by whoever opened it; without one nothing is remembered.
+    """
+    built = {group: wiring.build(one, group) for group, one in nodes.items() if group != "cache"}
+    names, passages = given.names._replace(generator=nodes["generator"]), shown(built["router"])
     return Stages(
         live=given.live,
         detector=built["detector"].fit(given.train, given.live),
         policy=built["policy"],
-        generator=built["generator"],
+        generator=built["generator"].open(given.tools),
         filter=built["filter"],
         indexes=given.indexes,
-        shown=built["router"].passages,
+        recall=Recall(cache or Nothing(), names, passages),
+        shown=passages,
         window=window,
     )

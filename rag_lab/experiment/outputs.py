@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 import yaml
 
@@ -42,6 +43,7 @@ def per_query(lab: Lab, table: Table, variant: Variant) -> pa.Table:
         "domain": [query.domain for query in queries],
         "detected_domain": [names[table.context[row]] for row in rows],
         "split": [query.split for query in queries],
+        "cluster": table.cluster[rows],
         "variant": [variant.name] * len(rows),
     }
     for metric, column in ((RECALL, "recall_at_10"), (NDCG, "ndcg_at_10"), (MRR, "mrr_at_10")):
@@ -57,7 +59,9 @@ def per_query(lab: Lab, table: Table, variant: Variant) -> pa.Table:
 
 
 def _type(column: str) -> pa.DataType:
-    return pa.string() if column in ("query_id", "domain", "detected_domain", "split", "variant") else pa.float64()
+    if column in ("query_id", "domain", "detected_domain", "split", "variant"):
+        return pa.string()
+    return pa.int64() if column == "cluster" else pa.float64()
 
 
 def decisions(table: Table, logged: Log) -> pa.Table:
@@ -96,26 +100,29 @@ def _rankings(lab: Lab, table: Table, variants: Mapping[str, Variant], depth: in
     A learner has a ranking for each seed: its first seed's is written, as `<variant>.seed0.trec.gz`. A ceiling has
     one for each metric: that of recall is written, as `<variant>.recall_at_10.trec.gz`.
     """
-    ids = [np.array([passage.id for passage in one.passages]) for one in lab.dataset.collections]
-    tail = [f"{rank} {1 / rank:.6f}" for rank in range(1, depth + 1)]
+    ids = [pa.array([passage.id for passage in one.passages]) for one in lab.dataset.collections]
+    asked = pa.array([query.id for query in table.queries])
+    tail = pa.array([f"{rank} {1 / rank:.6f}" for rank in range(1, depth + 1)])
     for name, one in variants.items():
         rows = table.part(test=True) if one.fitted else np.arange(len(table.queries))
-        lines: list[str] = []
+        text: list[str] = []
         for number, collection in enumerate(lab.dataset.collections):
             own = rows[table.domain[rows] == number]
             chosen = np.zeros(len(collection.queries), np.int64)
             chosen[table.rows[own]] = one.actions[RECALL][0, own]
-            ranked = bake.rankings(table.baked[collection.domain], table.actions, chosen, depth)
-            for row in own:
-                places = ranked[table.rows[row]] if one.own is None else one.own.ranking[row]
-                head = f"{table.queries[row].id} Q0 "
-                lines += [
-                    f"{head}{passage} {rest} {name}\n"
-                    for passage, rest in zip(ids[number][places[places >= 0]], tail, strict=False)
-                ]
+            if one.own is None:
+                ranked = bake.rankings(table.baked[collection.domain], table.actions, chosen, depth)[table.rows[own]]
+            else:
+                ranked = one.own.ranking[own, :depth]
+            query, rank = np.nonzero(ranked >= 0)
+            passages = ids[number].take(pa.array(ranked[query, rank]))
+            lines = pc.binary_join_element_wise(
+                asked.take(pa.array(own[query])), "Q0", passages, tail.take(pa.array(rank)), name + "\n", " "
+            )
+            text += lines.to_pylist()
         which = ".recall_at_10" if isinstance(one.policy, Ceiling) else ".seed0" if one.path is not None else ""
         with atomic.write(lab.folder / "rankings" / f"{name}{which}.trec.gz") as temporary:
-            temporary.write_bytes(gzip.compress("".join(lines).encode(), compresslevel=1, mtime=0))
+            temporary.write_bytes(gzip.compress("".join(text).encode(), compresslevel=1, mtime=0))
     with atomic.write(lab.folder / "qrels.tsv") as temporary:
         judged = [
             f"{query.id}\t{passage}\t{grade}\n"

@@ -26,7 +26,7 @@ def metrics(played: Played, profile: Profile) -> dict[str, float]:
 def curve(played: Mapping[str, Played], profiles: Mapping[str, Profile]) -> dict[str, Any]:
     """Every variant's percentiles with their intervals, by stage."""
     return {
-        "stages": list(STAGES),
+        "stages": list(next(iter(profiles.values()))),
         "answers": {name: len(one.replies) for name, one in played.items()},
         "variants": {
             name: {

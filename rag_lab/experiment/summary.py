@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,8 @@ PACKAGES = ("rag-lab", "jax", "numpy", "optuna", "bm25s", "tokenizers", "mlflow"
 
 class Findings(NamedTuple):
     """What an experiment hands over: the parts of summary.json, the curves, and for the tracker each variant's
-    tags and the variant that the others are held against.
+    tags and the variant that the others are held against. metrics are of the test split; train: the treatment's on
+    train, which is all that a search over its settings may look at.
     """
 
     metrics: Mapping[str, float]
@@ -38,6 +40,7 @@ class Findings(NamedTuple):
     notes: list[str]
     tags: Mapping[str, Mapping[str, str]]
     baseline: str | None
+    train: Mapping[str, float] = MappingProxyType({})
 
 
 def versions() -> dict[str, str]:
@@ -129,6 +132,7 @@ def compose(head: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
     return {
         **head,
         "metrics": dict(findings.metrics),
+        "train": dict(findings.train),
         "variants": {name: dict(metrics) for name, metrics in findings.variants.items()},
         "comparisons": [row._asdict() for row in findings.comparisons],
         "targets": [row._asdict() for row in findings.targets],

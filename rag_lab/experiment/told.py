@@ -10,7 +10,7 @@ from rag_lab import study
 from rag_lab.economy.prices import Prices
 from rag_lab.experiment import verdicts
 from rag_lab.experiment.choice import Choice
-from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, RECALL, Lab, Table
+from rag_lab.experiment.lab import CALLS, COST, MRR, NDCG, QUALITY, RECALL, Lab, Table
 from rag_lab.experiment.variants import Variant
 from rag_lab.l4_feedback.policy import Budget
 from rag_lab.metrics.significance import Estimate
@@ -30,6 +30,17 @@ def metrics(lab: Lab, name: str, estimates: dict[tuple[str, str], Estimate]) -> 
             out[f"{prefix}{metric}_ci_low"] = min(low, out[f"{prefix}{metric}"])
             out[f"{prefix}{metric}_ci_high"] = max(high, out[f"{prefix}{metric}"])
     return out
+
+
+def on_train(variant: Variant, table: Table) -> dict[str, float]:
+    """A variant's quality on train, as means over domains."""
+    rows = table.part(test=False)
+
+    def mean(metric: str) -> float:
+        values = variant.values(table, metric)[:, rows].mean(axis=0)
+        return float(np.mean([values[table.domain[rows] == one].mean() for one in np.unique(table.domain)]))
+
+    return {metric: mean(metric) for metric in QUALITY}
 
 
 def cost_changes(lab: Lab, table: Table, variants: dict[str, Variant], treatment: str) -> tuple[float, ...]:

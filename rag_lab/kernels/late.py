@@ -1,9 +1,9 @@
 """Late interaction: a query's tokens each look for their best match among a passage's tokens.
 
-ColBERT's MaxSim (Khattab and Zaharia 2020, SIGIR), as a mean over the query's tokens instead of a sum, so that it
-is a cosine whatever the query's length.
+ColBERT's MaxSim (Khattab and Zaharia 2020, SIGIR) is the sum of these cosines over a query's tokens; callers here
+take the mean, so that it is a cosine whatever the query's length.
 
-Shapes: S tokens of the query, T of the passage, D dimensions.
+Shapes: S tokens of queries, T of the passage, D dimensions.
 """
 
 from __future__ import annotations
@@ -18,14 +18,10 @@ def unit(states: Float[Array, "T D"]) -> Float[Array, "T D"]:
     return states / jnp.maximum(jnp.linalg.norm(states, axis=-1, keepdims=True), 1e-12)
 
 
-def maxsim(
-    query: Float[Array, "S D"], asked: Bool[Array, " S"], passage: Float[Array, "T D"], real: Bool[Array, " T"]
-) -> Float[Array, ""]:
-    """The mean, over the query's real tokens, of the largest cosine to a real token of the passage.
+def nearest(query: Float[Array, "S D"], passage: Float[Array, "T D"], real: Bool[Array, " T"]) -> Float[Array, " S"]:
+    """Of every token of the query, the largest cosine to a real token of the passage.
 
-    Vectors have length 1. asked, real: False where padding. 0 where either side has no real token.
+    Vectors have length 1. real: False where padding. 0 where no token of the passage is real.
     """
     cosines = jnp.matmul(query, passage.T, precision=jax.lax.Precision.HIGHEST)
-    best = jnp.where(real, cosines, -jnp.inf).max(axis=-1)
-    mean = jnp.where(asked, best, 0).sum() / jnp.maximum(asked.sum(), 1)
-    return jnp.where(real.any(), mean, 0)
+    return jnp.where(real.any(), jnp.where(real, cosines, -jnp.inf).max(axis=-1), 0)

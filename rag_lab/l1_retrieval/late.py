@@ -5,8 +5,8 @@ pools it is in, and forgotten. What stays is one score for each pair, kept on di
 whatever the encoder stage is, because an encoder may give no token vectors (precomputed ones, say). All tokens
 count, [CLS] and [SEP] too, as in ColBERT.
 
-Shapes: Q queries, P places of a pool, B passages of a batch, T padded tokens, D dimensions, R rows of K pairs, n
-pairs.
+Shapes: Q queries, P places of a pool, B texts of a batch, T padded tokens, F tokens of a batch, end to end, M of all
+queries, D dimensions, R rows of S query tokens, n pairs.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from rag_lab.assets import wheels
 from rag_lab.assets.folder import cache_folder
 from rag_lab.assets.pairs import Pairs, PairStore
 from rag_lab.assets.vectors import key
 from rag_lab.encoder import minilm, wordpiece
-from rag_lab.kernels.late import maxsim, unit
+from rag_lab.kernels.late import nearest, unit
 from rag_lab.kernels.pool import Pool
-from rag_lab.kernels.transformer import Transformer, states
 from rag_lab.types import Collection, ProgressFactory
 
 MAX_TOKENS = 256  # the protocol's
-BATCH_TOKENS = 2048  # as conf/encoder/minilm.yaml: on two CPU cores more is not quicker
+BATCH_TOKENS = 512  # as conf/encoder/minilm.yaml, so that what the encoder compiled serves here too
 VERSION = 1  # of the scores: raise it when they change
 SEGMENT_PASSAGES = 512  # passages per kept segment: the most that an interruption can lose
-ROWS, SLOTS = 16, 16  # rows scored at once, and pairs of one passage in a row; what is not filled is wasted work
-QUERY_LENGTHS = (16, 32, 64, 128, 256)  # padded lengths of queries
+ROWS, ROW_TOKENS = 8, 128  # rows compared in one call, and query tokens in a row; what is not filled is wasted work
+WINDOWS = (64, 128, 256)  # padded lengths of passages in a comparison: more compile longer than they save
 IDENTITY = f"maxsim-minilm-{wheels.MINILM.sha256[:12]}-v{VERSION}-t{MAX_TOKENS}"
 
 
@@ -100,10 +99,10 @@ def _compute(
                 done.clear()
 
         try:
-            for numbers, vectors, real in tokens.of_batches([passages.texts[row] for row in rows]):
-                which = np.repeat(np.arange(len(numbers)), [len(pairs_of[number]) for number in numbers])
-                against = np.concatenate([pairs_of[number] for number in numbers])
-                done.append(Pairs(rows[numbers][which], against, _maxsim(asked, vectors, real, which, against)))
+            for numbers, batch in tokens.of_batches([passages.texts[row] for row in rows]):
+                pairs = [pairs_of[number] for number in numbers]
+                held = np.repeat(rows[numbers], [*map(len, pairs)])
+                done.append(Pairs(held, np.concatenate(pairs), _maxsim(asked, batch, pairs)))
                 bar.advance(len(numbers))
                 waiting += len(numbers)
                 if waiting >= SEGMENT_PASSAGES:
@@ -113,18 +112,19 @@ def _compute(
             keep()
 
 
-class _Asked(NamedTuple):
-    """Queries' token vectors, end to end, query q's at start[q]:start[q] + tokens[q]; padding at the end."""
+class _Laid(NamedTuple):
+    """Texts' unit token vectors, end to end: text b's at start[b]:start[b] + tokens[b]."""
 
-    vectors: Float[Array, "M D"]
-    start: Int[np.ndarray, " Q"]
-    tokens: Int[np.ndarray, " Q"]
+    vectors: Float[Array, "F D"]
+    start: Int[np.ndarray, " B"]
+    tokens: Int[np.ndarray, " B"]
 
 
 @jax.jit
-def _encode(weights: Transformer, ids: Int[Array, "B T"], real: Bool[Array, "B T"]) -> Float[Array, "B T D"]:
-    forward = partial(states, heads=minilm.HEADS, epsilon=minilm.EPSILON)
-    return jax.vmap(lambda ids, real: unit(forward(weights, ids, real)))(ids, real)
+def _flat(states: Float[Array, "B T D"]) -> Float[Array, "F D"]:
+    """Every token's unit vector, end to end; some padding, so that a window may begin at any."""
+    flat = unit(states.reshape(-1, states.shape[-1]))
+    return jnp.pad(flat, ((0, max(BATCH_TOKENS, MAX_TOKENS) + MAX_TOKENS - len(flat)), (0, 0)))
 
 
 class _Tokens:
@@ -134,75 +134,71 @@ class _Tokens:
         self._weights = minilm.weights(progress)
         self._tokenizer = wordpiece.load(MAX_TOKENS, progress)
 
-    def of_batches(
-        self, texts: Sequence[str]
-    ) -> Iterator[tuple[list[int], Float[Array, "B T D"], Bool[np.ndarray, "B T"]]]:
-        """Texts in batches of one padded length: their numbers, token vectors, and which tokens are real."""
+    def of_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], _Laid]]:
+        """Texts in batches, with their numbers."""
         ids: list[Any] = [one.ids for one in self._tokenizer.encode_batch_fast(list(texts))]
-        for length, numbers in minilm.batches([len(one) for one in ids], BATCH_TOKENS):
-            batch = minilm.pad([ids[number] for number in numbers], max(1, BATCH_TOKENS // length), length)
-            yield numbers, _encode(self._weights, batch.ids, batch.real), batch.real
+        grouped = list(minilm.batches([len(one) for one in ids], BATCH_TOKENS))
+        filled = (
+            minilm.pad([ids[number] for number in numbers], max(1, BATCH_TOKENS // length), length)
+            for length, numbers in grouped
+        )
+        for (length, numbers), encoded in zip(grouped, minilm.forward(self._weights, filled), strict=True):
+            start = np.arange(len(numbers), dtype=np.int32) * length
+            tokens = encoded.batch.real.sum(axis=1, dtype=np.int32)[: len(numbers)]
+            yield numbers, _Laid(_flat(encoded.states), start, tokens)
 
-    def of_queries(self, texts: Sequence[str], wanted: Int[np.ndarray, " some"]) -> _Asked:
+    def of_queries(self, texts: Sequence[str], wanted: Int[np.ndarray, " some"]) -> _Laid:
         """The token vectors of the texts wanted; the others have none."""
         found: dict[int, Float[np.ndarray, "tokens D"]] = {}
-        for numbers, vectors, real in self.of_batches([texts[one] for one in wanted]):
-            found |= {
-                int(wanted[number]): one[own]
-                for number, one, own in zip(numbers, np.asarray(vectors), real, strict=False)
-            }
+        for numbers, (vectors, begins, sizes) in self.of_batches([texts[one] for one in wanted]):
+            host = np.asarray(vectors)
+            found |= {int(wanted[n]): host[at : at + own] for n, at, own in zip(numbers, begins, sizes, strict=True)}
         start, tokens = np.zeros(len(texts), np.int32), np.zeros(len(texts), np.int32)
         tokens[list(found)] = [len(one) for one in found.values()]
         start[list(found)] = np.cumsum([0, *map(len, found.values())])[:-1]
-        padding = np.zeros((QUERY_LENGTHS[-1], minilm.DIMENSIONS), np.float32)
-        return _Asked(jnp.asarray(np.concatenate([*found.values(), padding])), start, tokens)
+        return _Laid(jnp.asarray(np.concatenate([*found.values()])), start, tokens)
 
 
-@partial(jax.jit, static_argnames="length")
-def _rows(
+@partial(jax.jit, static_argnames="window")
+def _nearest(
     queries: Float[Array, "M D"],
-    passages: Float[Array, "B T D"],
-    real: Bool[Array, "B T"],
-    passage: Int[Array, " R"],
-    start: Int[Array, "R K"],
-    tokens: Int[Array, "R K"],
-    length: int,
-) -> Float[Array, "R K"]:
-    """MaxSim of K queries, of at most `length` tokens, with each row's passage."""
+    passages: Float[Array, "F D"],
+    asked: Int[Array, "R S"],
+    start: Int[Array, " R"],
+    tokens: Int[Array, " R"],
+    window: int,
+) -> Float[Array, "R S"]:
+    """Each row's query tokens against one passage, of at most `window` tokens."""
 
-    def row(one: tuple[Array, Array, Array]) -> Float[Array, " K"]:
-        passage, start, tokens = one
-        asked = jnp.arange(length) < tokens[:, None]
-        taken = jax.vmap(lambda at: jax.lax.dynamic_slice_in_dim(queries, at, length))(start)
-        return jax.vmap(maxsim, in_axes=(0, 0, None, None))(taken, asked, passages[passage], real[passage])
+    def row(one: tuple[Array, Array, Array]) -> Float[Array, " S"]:
+        asked, start, tokens = one
+        passage = jax.lax.dynamic_slice_in_dim(passages, start, window)
+        return nearest(queries[asked], passage, jnp.arange(window) < tokens)
 
-    return jax.lax.map(row, (passage, start, tokens))  # in turn: a row is one product, work enough for a processor
+    return jax.lax.map(row, (asked, start, tokens))  # in turn: a row is one product, work enough for a processor
 
 
-def _maxsim(
-    asked: _Asked,
-    passages: Float[Array, "B T D"],
-    real: Bool[np.ndarray, "B T"],
-    which: Int[np.ndarray, " n"],
-    query: Int[np.ndarray, " n"],
-) -> Float[np.ndarray, " n"]:
-    """MaxSim of pairs; which: each one's passage in the batch, ascending."""
-    out = np.empty(len(which), np.float32)
-    lengths = np.array(QUERY_LENGTHS)[np.searchsorted(QUERY_LENGTHS, asked.tokens[query])]
-    for length in np.unique(lengths):
-        own = np.flatnonzero(lengths == length)
-        begins = np.flatnonzero(np.diff(which[own], prepend=-1))  # where the next passage's pairs begin
-        sizes = np.diff(begins, append=len(own))
-        filled = -(-sizes // SLOTS)  # rows that each passage needs
-        nth = np.arange(len(own)) - np.repeat(begins, sizes)
-        row, slot = np.repeat(np.cumsum(filled) - filled, sizes) + nth // SLOTS, nth % SLOTS
-        rows = -(-int(filled.sum()) // ROWS) * ROWS
-        passage, start, tokens = (np.zeros(shape, np.int32) for shape in (rows, (rows, SLOTS), (rows, SLOTS)))
-        passage[row] = which[own]
-        start[row, slot], tokens[row, slot] = asked.start[query[own]], asked.tokens[query[own]]
-        found = [
-            np.asarray(_rows(asked.vectors, passages, real, passage[at], start[at], tokens[at], int(length)))
-            for at in (slice(first, first + ROWS) for first in range(0, rows, ROWS))
-        ]
-        out[own] = np.concatenate(found)[row, slot]
-    return out
+def _maxsim(asked: _Laid, passages: _Laid, pairs: Sequence[Int[np.ndarray, " k"]]) -> Float[np.ndarray, " n"]:
+    """MaxSim of each passage of a batch with its queries, end to end; neither has a text without tokens.
+
+    A passage's query tokens, end to end, are cut into rows wherever a row is full; only the last is filled up.
+    """
+    query = np.concatenate(pairs)
+    sizes = asked.tokens[query]
+    begins = np.cumsum(sizes) - sizes  # of each pair, among the tokens of all
+    token = np.repeat(asked.start[query] - begins, sizes) + np.arange(sizes.sum())
+    by_passage = np.array([asked.tokens[one].sum() for one in pairs])
+    rows = -(-by_passage // ROW_TOKENS)  # that each passage needs
+    ahead = (np.cumsum(rows) - rows) * ROW_TOKENS - (np.cumsum(by_passage) - by_passage)
+    place = np.arange(len(token)) + np.repeat(ahead, by_passage)  # of each token, once its passage's rows begin afresh
+    empty = -int(rows.sum()) % ROWS
+    which = np.pad(np.repeat(np.arange(len(pairs)), rows), (0, empty))
+    flat = np.zeros(len(which) * ROW_TOKENS, np.int32)
+    flat[place] = token
+    laid = flat.reshape(-1, ROW_TOKENS)
+    start, tokens = passages.start[which], passages.tokens[which]
+    window = next(one for one in WINDOWS if one >= tokens.max())
+    calls = [slice(first, first + ROWS) for first in range(0, len(which), ROWS)]
+    found = [_nearest(asked.vectors, passages.vectors, laid[one], start[one], tokens[one], window) for one in calls]
+    best = np.concatenate([np.asarray(one) for one in found]).reshape(-1)[place]
+    return (np.add.reduceat(best, begins) / sizes).astype(np.float32)

@@ -1,11 +1,12 @@
-"""Detection from a query's vector: what `sequential`, `batched` and `classifier` share.
+"""Detection from a query's vector: what `sequential`, `batched`, `classifier` and `onnx` share.
 
-From text to probabilities is one compiled program: encode, score, divide by the temperature, softmax.
+From text to probabilities is one compiled program: encode, score, divide by the temperature, softmax. Another
+engine may encode in its stead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from rag_lab.encoder.live import Live
+from rag_lab.encoder.live import Live, Tokens
 from rag_lab.errors import ConfigError
 from rag_lab.kernels.centroid import centroids
 from rag_lab.l2_domain.signature import Labelled, Model, Signature, calibrate, sign
@@ -24,13 +25,29 @@ CENTROID = Model(
     logits=lambda centres, vector: jnp.matmul(centres, vector, precision=jax.lax.Precision.HIGHEST),
 )
 
+# score(parameters, vectors) -> probabilities, pure; read(parameters, tokens) -> the same, of filler rows as well.
+Score = Callable[[Any, Float[Array, "B D"]], Float[Array, "B C"]]
+Read = Callable[[Any, Tokens], Float[Array, "B C"]]
+
+
+def compiled(live: Live, score: Score) -> Read:
+    """Encode and score in one program."""
+
+    def read(weights: Any, parameters: Any, ids: Int[Array, "B T"], real: Bool[Array, "B T"]) -> Float[Array, "B C"]:
+        return score(parameters, live.encode(weights, ids, real))
+
+    program = jax.jit(read, compiler_options=dict(live.options))
+    return lambda parameters, tokens: program(live.weights, parameters, tokens.ids, tokens.real)
+
 
 class Embedded(NamedTuple):
-    """A detector stage. batch: texts that one call of the program takes at most; precision: see `calibrate`."""
+    """A detector stage. batch: texts that one call of the program takes at most; precision: see `calibrate`;
+    engine: from the encoder's parts and a score to what reads tokens."""
 
     model: Model
     precision: float
     batch: int
+    engine: Callable[[Live, Score], Read] = compiled
 
     def fit(self, train: Labelled, live: Live | None) -> FittedEmbedded:
         """Learn the domains from the train queries' vectors."""
@@ -50,26 +67,20 @@ class FittedEmbedded:
         self._batch, self._live, self._parameters = stage.batch, live, parameters
         each = jax.vmap(stage.model.logits, in_axes=(None, 0))
 
-        def score(parameters: Any, vectors: Float[Array, "Q D"]) -> Float[Array, "Q C"]:
+        def score(parameters: Any, vectors: Float[Array, "B D"]) -> Float[Array, "B C"]:
             return jax.nn.softmax(each(parameters, vectors) / temperature, axis=1)
 
-        def read(
-            weights: Any, parameters: Any, ids: Int[Array, "B T"], real: Bool[Array, "B T"]
-        ) -> Float[Array, "B C"]:
-            assert live is not None
-            return score(parameters, live.encode(weights, ids, real))
-
-        self._score, self._read = jax.jit(score), jax.jit(read)
+        self._score = jax.jit(score)
+        self._read = None if live is None else stage.engine(live, score)
 
     def __call__(self, texts: Sequence[str], vectors: Float[np.ndarray, "Q D"] | None = None) -> Signature:
         """The signature of each text, from its vector where it is given."""
         if vectors is not None:
             return sign(np.asarray(self._score(self._parameters, vectors)), self.threshold)
-        if self._live is None:
+        if self._live is None or self._read is None:
             raise ConfigError("the encoder only knows the vectors in its files; for live text take encoder=minilm")
         found = []
         for start in range(0, len(texts), self._batch):
             tokens = self._live.tokenise(texts[start : start + self._batch])
-            read = self._read(self._live.weights, self._parameters, tokens.ids, tokens.real)
-            found.append(np.asarray(read)[: tokens.filled])
+            found.append(np.asarray(self._read(self._parameters, tokens))[: tokens.filled])
         return sign(np.concatenate(found), self.threshold)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from rag_lab.types import Answer, Passage
-
-# A sentence ends at a full stop, question or exclamation mark before a space and a capital, digit or quote.
-END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'“(])")
+from rag_lab.encoder.sentences import split
+from rag_lab.l3_answer.generator import Tools
+from rag_lab.types import Answer, Passage, Sentence
 
 
-class Lead(NamedTuple):
-    """The generator stage."""
+class Lead:
+    """The generator stage, and the generator at work: it has no settings and wants no tools."""
+
+    order_matters = True
+
+    def open(self, tools: Tools) -> Lead:
+        """Itself."""
+        return self
+
+    def answer_all(self, questions: Sequence[str], evidence: Sequence[Sequence[Passage]]) -> list[Answer]:
+        """Many answers, in order."""
+        return [self.answer(*each) for each in zip(questions, evidence, strict=True)]
 
     def answer(self, question: str, evidence: Sequence[Passage]) -> Answer:
-        """The lead sentence of the first passage, citing it; nothing where there is no passage."""
-        if not evidence:
-            return Answer("", ())
-        return Answer(END.split(evidence[0].text.strip(), maxsplit=1)[0], (evidence[0].id,))
+        """The lead sentence of the first passage, citing it; nothing where there is none."""
+        first = split(evidence[0].text)[:1] if evidence else ()
+        cited = tuple(passage.id for passage in evidence[: len(first)])
+        return Answer(" ".join(first), cited, tuple(Sentence(one, cited) for one in first))
 
 
 def build() -> Lead:

@@ -10,7 +10,7 @@ learning  how learners learn
 shaken    what noise, drift and logs do to them
 arms      what each α is worth, and believed to be worth
 benchmark a benchmark's cells as table and picture
-speed     latencies, detection, the filter: sheets and pictures (speed_figures)
+speed     latencies, detection, the filter, caches: sheets and pictures (speed_figures, caching)
 sheet     a table that terminal, page and Markdown render alike
 
 Everything here only reads `summary.json`, `curves.json`, `resolved.yaml` and `data_card.md`; nothing is

@@ -20,6 +20,7 @@ from rag_lab.report.style import CURVE, NEUTRAL, TRUTH, Style, base, styles, tin
 
 ALPHA = "α (BM25 weight)"
 APART = 0.035  # on the axis of α, whose arms stand 0.1 apart: room for one mark
+SLIDER = 76  # pixels for a slider below
 PRIOR_ROOM = 2.5  # a prior that would stretch a panel further than this runs out of it
 
 
@@ -92,18 +93,24 @@ def by_alpha(run: Run) -> Picture | None:
 
 
 def posterior(run: Run) -> list[Picture]:
-    """What each learner believes of every α when learning ends, and how often it tried it, by domain."""
+    """What each learner believes of every α, and how often it tried it, by domain, at the step that a slider picks."""
     curves = run.curves.get("posterior") or {}
-    alphas = run.curves.get("alphas", [])
+    alphas, steps = run.curves.get("alphas", []), curves.get("step", [])
+    if not steps:
+        return []
     return [
-        _posterior(run, variant, domains, alphas, curves["seeds"])
-        for variant, domains in curves.get("variants", {}).items()
+        _posterior(run, variant, domains, alphas, steps, curves["seeds"])
+        for variant, domains in curves["variants"].items()
     ]
 
 
-def _posterior(run: Run, variant: str, domains: dict[str, Any], alphas: Sequence[float], seeds: int) -> Picture:
+def _posterior(
+    run: Run, variant: str, domains: dict[str, Any], alphas: Sequence[float], steps: Sequence[int], seeds: int
+) -> Picture:
+    """Everything is drawn as it is at the last step; the slider puts an earlier step's numbers in."""
     colour, figure = styles(run)[variant].colour, go.Figure()
     names = [domain for domain in run.domains if domain in domains]
+    moving: list[int] = []  # the traces that a step changes: beliefs and pulls, by turns
     for at, domain in enumerate(names):
         arms, top, below, first = domains[domain], 2 * at, 2 * at + 1, at == 0
         prior, mean, sd, true = (np.asarray(arms[key]) for key in ("prior_mean", "mean", "sd", "true_mean"))
@@ -111,15 +118,16 @@ def _posterior(run: Run, variant: str, domains: dict[str, Any], alphas: Sequence
         figure.add_trace(
             marks.line(top, alphas, true, Style(TRUTH, "circle", "solid"), "true mean on train", False, first)
         )
+        moving += [len(figure.data), len(figure.data) + 1]
         figure.add_trace(
             go.Scatter(
                 x=alphas,
-                y=mean,
+                y=mean[-1],
                 mode="markers",
                 name=f"{variant}'s belief ± sd",
                 showlegend=first,
                 legendgroup="belief",
-                error_y={"type": "data", "array": sd, "thickness": 1.6, "width": 0},
+                error_y={"type": "data", "array": sd[-1], "thickness": 1.6, "width": 0},
                 marker={"color": colour, "size": 9},
                 hovertemplate="α %{x}: %{y:.3f}<extra></extra>",
                 **panels.on(top),
@@ -128,18 +136,19 @@ def _posterior(run: Run, variant: str, domains: dict[str, Any], alphas: Sequence
         figure.add_trace(
             go.Bar(
                 x=alphas,
-                y=arms["pull_share"],
+                y=arms["pull_share"][-1],
                 marker={"color": tint(colour, 0.75)},
                 showlegend=False,
                 hovertemplate="α %{x}: %{y:.1%} of pulls<extra></extra>",
                 **panels.on(below),
             )
         )
-        learned = _range([*(mean - sd), *(mean + sd), *true])
+        learned = _range([*(mean - sd).ravel(), *(mean + sd).ravel(), *true])
         whole = _range([*learned, *prior])
         wide = whole[1] - whole[0] > PRIOR_ROOM * (learned[1] - learned[0])
         panels.axis(figure, "y", top, range=learned if wide else whole)
-        panels.axis(figure, "y", below, tickformat=".0%", rangemode="tozero", nticks=4)
+        highest = 1.05 * max(map(max, arms["pull_share"]))
+        panels.axis(figure, "y", below, tickformat=".0%", range=[0, highest], nticks=4)
         for index in (top, below):
             panels.axis(figure, "x", index, range=[-0.06, 1.06], tickvals=_ticks(alphas))
     grid = Grid(
@@ -147,14 +156,43 @@ def _posterior(run: Run, variant: str, domains: dict[str, Any], alphas: Sequence
         _paired_rows(len(names)),
     )
     narrow = grid.arrange(figure, legend=True)
-    figure.update_layout(bargap=0.35)
+    narrow["height"] += SLIDER
+    figure.update_layout(
+        bargap=0.35,
+        height=figure.layout.height + SLIDER,
+        margin={"b": figure.layout.margin.b + SLIDER},
+        sliders=[_slider([domains[name] for name in names], moving, steps)],
+    )
     caption = (
-        f"Top: the mean reward that {variant} believes each α to bring when learning ends (dot ± one "
-        f"standard deviation, averaged over {seeds:,} seeds), the prior it set out from (dashed; standard "
-        f"deviation {_spread(domains)}), and the truth on train (line). Bottom: how it spent its pulls; it "
-        "stays unsure where it stopped looking. Each panel has its own range, and a far-off prior runs out of it."
+        f"Top: the mean reward that {variant} believes each α to bring after so many queries of a domain as the slider "
+        f"says (dot ± one standard deviation, averaged over {seeds:,} seeds), the prior it set out from (dashed; "
+        f"standard deviation {_spread(domains)}), and the truth on train (line). Bottom: how it spent its pulls until "
+        "then; it stays unsure where it stopped looking. Each panel has its own range; a far-off prior runs out of it."
     )
     return Picture(f"posterior-{variant}", f"What {variant} believes of each α", caption, figure, narrow)
+
+
+def _slider(domains: Sequence[dict[str, Any]], moving: Sequence[int], steps: Sequence[int]) -> dict[str, Any]:
+    """Puts a step's beliefs and pulls in the traces `moving`."""
+    none: list[float] = []  # a pull has no error bar
+    rows = [[arms[key][at] for arms in domains for key in ("mean", "pull_share")] for at in range(len(steps))]
+    bars = [[row for arms in domains for row in (arms["sd"][at], none)] for at in range(len(steps))]
+    return {
+        "active": len(steps) - 1,
+        "pad": {"t": SLIDER - 16},
+        "currentvalue": {"prefix": "queries of a domain: ", "xanchor": "left"},
+        "steps": [
+            {
+                "label": str(step),
+                "method": "restyle",
+                "args": [
+                    {"y": rows[at], "error_y.array": bars[at]},
+                    list(moving),
+                ],
+            }
+            for at, step in enumerate(steps)
+        ],
+    }
 
 
 def _marked(variant: str, run: Run) -> bool:

@@ -117,10 +117,11 @@ def picture(document: Document) -> str:
         drawn.append(f'{_mark(number, at, 44, colour)}<text x="{at + 12}" y="48">{escape(name)}</text>')
     at = 20 + 110 * len(legend)
     floors = ", ".join(columns(document, "floors"))
-    drawn.append(
-        f'<path d="M{at} 38v12" stroke="{NEUTRAL}" stroke-width="2"/>'
-        f'<text x="{at + 12}" y="48">floors: {escape(floors)}</text>'
-    )
+    if floors:
+        drawn.append(
+            f'<path d="M{at} 38v12" stroke="{NEUTRAL}" stroke-width="2"/>'
+            f'<text x="{at + 12}" y="48">floors: {escape(floors)}</text>'
+        )
     for power in range(first, last + 1):
         x = across(10.0**power)
         drawn.append(

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 
 from rag_lab.assets import atomic
-from rag_lab.report import arms, benchmark, figures, learning, shaken, sheet, speed, tables, wording
+from rag_lab.report import actions, arms, benchmark, figures, learning, shaken, sheet, speed, spending, tables, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, Run
 from rag_lab.report.sheet import Sheet
@@ -25,9 +25,11 @@ SECTIONS = {
     "differences": "Differences",
     "learning": "Learning",
     "shaken": "Robustness",
+    "spending": "Spending",
     speed.LATENCY: "Latency",
     speed.DETECTION: "Detection",
     speed.FILTER: "Feedback filter",
+    speed.CACHE: "Cache",
     "targets": "Targets",
     "data": "Data",
     "again": "Reproduce",
@@ -55,6 +57,7 @@ def html(run: Run) -> str:
         _comparisons(run, shown),
         _learning(run, shown),
         _shaken(run, shown),
+        _spending(run, shown),
         *(_speed(section, shown) for section in speed.sections(run)),
         _targets(run),
         _card(run),
@@ -218,6 +221,13 @@ def _shaken(run: Run, shown: list[Picture]) -> str:
     if logged := shaken.off_policy(run):
         drawn += f"<h3>Off-policy: what a log says of others</h3>{logged}"
     return f'<section id="shaken"><h2>Robustness</h2>{drawn}</section>\n' if drawn else ""
+
+
+def _spending(run: Run, shown: list[Picture]) -> str:
+    table = spending.sheet(run)
+    drawn = "" if table is None else sheet.html(table)
+    drawn += "".join(_figure(picture, shown) for picture in (spending.plane(run), actions.chosen(run)))
+    return f'<section id="spending"><h2>Spending</h2>{drawn}</section>\n' if drawn else ""
 
 
 def _speed(section: speed.Section, shown: list[Picture]) -> str:

@@ -1,4 +1,4 @@
-"""What runs of the live pipeline show: latencies, detection, the filter, as sheets and pictures by section.
+"""What runs of the live pipeline show: latencies, detection, the filter, caches, as sheets and pictures by section.
 
 Everything is read from `curves.json`; a run that wrote no such curve has no such section. Times are milliseconds.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rag_lab.report import speed_figures, wording
+from rag_lab.report import caching, speed_figures, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.run import Run
 from rag_lab.report.sheet import Sheet
-from rag_lab.report.speed_figures import STAGES
 
-LATENCY, DETECTION, FILTER = "latency", "detection", "filter"
+LATENCY, DETECTION, FILTER, CACHE = "latency", "detection", "filter", "cache"
 
 
 class Section(NamedTuple):
@@ -46,10 +45,12 @@ def sections(run: Run) -> list[Section]:
         filtering += [_filters(curves["filters"]), _pool(curves["filters"])]
     if "effect" in curves:
         filtering += [speed_figures.effect(run), _effect(curves["effect"])]
+    caches = caching.parts(run) if "caches" in curves else []
     named = {
         LATENCY: ("Latency", latency),
         DETECTION: ("Detection", detection),
         FILTER: ("Feedback filter", filtering),
+        CACHE: ("Cache", caches),
     }
     return [Section(name, title, parts) for name, (title, parts) in named.items() if parts]
 
@@ -61,7 +62,7 @@ def _latency(curve: Mapping[str, Any]) -> Sheet:
             variant,
             *(_spanned(curve["variants"][variant][stage][share]) for share in ("p50", "p95", "p99")),
         ]
-        for stage, words in STAGES.items()
+        for stage, words in speed_figures.stages(curve).items()
         for number, variant in enumerate(curve["variants"])
     ]
     answers = max(curve["answers"].values())

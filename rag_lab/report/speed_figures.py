@@ -6,6 +6,7 @@ Pure functions of a run that wrote the curve.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -27,20 +28,26 @@ STAGES = {
 }
 SHARES = {"p50": "circle", "p95": "square", "p99": "diamond"}
 PLAIN = Style("#0072b2", "circle", "solid")  # of a run with a single pipeline, and of what has no treatment
-APART, STEP = 0.42, 0.11  # in rows: between a stage's pipelines, and between the percentiles of one
+SPREAD, STEP = 0.84, 0.08  # in rows: of a stage's pipelines, and between the percentiles of one
+ROW_PX = 28  # for each pipeline in a stage's row
+
+
+def stages(curve: Mapping[str, Any]) -> dict[str, str]:
+    """The stages that ran, in words; one in which nothing was done has no time, not 0."""
+    return {stage: words for stage, words in STAGES.items() if stage in curve["stages"]}
 
 
 def profile(run: Run) -> Picture:
     """Every stage's percentiles with their intervals, on a logarithmic axis; pipelines side by side."""
     curve, figure = run.curves["profile"], go.Figure()
-    variants = list(curve["variants"])
+    variants, ran = list(curve["variants"]), stages(curve)
     look = styles(run)
     ends: list[float] = []
     for place, variant in enumerate(variants):
         style = look[variant] if len(variants) > 1 else PLAIN
-        shift = APART * (place - (len(variants) - 1) / 2)
+        shift = SPREAD / len(variants) * (place - (len(variants) - 1) / 2)
         for number, (share, symbol) in enumerate(SHARES.items()):
-            found = [curve["variants"][variant][stage][share] for stage in STAGES]
+            found = [curve["variants"][variant][stage][share] for stage in ran]
             ends += [end for one in found for end in one]
             name = f"{variant}, {share}"
             figure.add_trace(
@@ -56,17 +63,17 @@ def profile(run: Run) -> Picture:
                     **panels.on(0),
                 )
             )
-    grid = Grid([Panel(None, 56 * len(STAGES), "milliseconds, logarithmic scale", "")], [[0]])
+    grid = Grid([Panel(None, max(2, len(variants)) * ROW_PX * len(ran), "milliseconds, logarithmic scale", "")], [[0]])
     narrow = grid.arrange(figure, legend=True)
     low, high = math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends)))
     ticks = [10.0**power for power in range(low, high + 1)]
     panels.axis(figure, "x", 0, type="log", range=[low, high], tickvals=ticks, ticktext=[f"{one:g}" for one in ticks])
-    words = list(STAGES.values())
+    words = list(ran.values())
     panels.axis(
         figure, "y", 0, tickvals=list(range(len(words))), ticktext=words, range=[len(words) - 0.5, -0.5],
         showgrid=False,
     )  # fmt: skip
-    narrow[panels.axis_key("y", 0, "ticktext")] = list(STAGES)
+    narrow[panels.axis_key("y", 0, "ticktext")] = list(ran)
     caption = (
         "The 50th, 95th and 99th percentile of each stage's time in an answer, with 95% intervals. The axis is "
         "logarithmic: equal distances are equal ratios. Pipelines answered the same requests in turn."

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rag_lab.report import benchmark, sheet, speed, wording
+from rag_lab.report import benchmark, sheet, speed, spending, wording
 from rag_lab.report.run import NDCG, PRIMARY, RECALL, USD, Run
 from rag_lab.report.style import action_set
 
@@ -58,6 +58,9 @@ def show(run: Run, console: Console) -> None:
         ]
     if "benchmark" in run.curves:
         parts += ["", benchmark.table(run.curves["benchmark"])]
+    routers = spending.sheet(run)
+    if routers is not None:
+        parts += ["", sheet.rich(routers)]
     parts += [part for section in speed.sections(run) for one in section.sheets for part in ("", sheet.rich(one))]
     parts += _targets(run)
     if run.summary["status"] == "failed":

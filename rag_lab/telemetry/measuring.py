@@ -14,17 +14,47 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from rag_lab.telemetry import current, names
-from rag_lab.types import Trace
+from rag_lab.telemetry.recorder import Recorder
+from rag_lab.types import Answer, Trace
 
 P = ParamSpec("P")
 
 
+class Computed(Protocol):
+    """Which layers of the cache did not hold what was asked for, so that it was computed."""
+
+    @property
+    def embedding(self) -> bool:
+        """The query's vector."""
+        ...
+
+    @property
+    def evidence(self) -> bool:
+        """What was searched."""
+        ...
+
+    @property
+    def answer(self) -> bool:
+        """What was written."""
+        ...
+
+
 class Reply(Protocol):
-    """An answer that says where its time went."""
+    """An answer that says where its time went, and what was computed for it."""
 
     @property
     def trace(self) -> Trace:
         """Of the whole batch."""
+        ...
+
+    @property
+    def computed(self) -> Computed:
+        """The rest was remembered."""
+        ...
+
+    @property
+    def answer(self) -> Answer:
+        """With what it took of a model."""
         ...
 
 
@@ -32,6 +62,11 @@ class Pipeline(Protocol):
     """What is measured; name: the variant under which it is recorded."""
 
     name: str
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a cache to be hit or missed."""
+        ...
 
 
 Self = TypeVar("Self", bound=Pipeline)
@@ -63,6 +98,9 @@ def responding(
             }
             recorder.latencies(self.name, taken_ms, len(replies))
             recorder.count(names.QUERIES, len(replies), variant=self.name)
+            if self.remembers:
+                _count_cache(recorder, self.name, replies)
+            _count_model(recorder, replies)
         return replies
 
     return measured
@@ -88,6 +126,25 @@ def learning(
         return learned
 
     return measured
+
+
+def _count_cache(recorder: Recorder, variant: str, replies: Sequence[Reply]) -> None:
+    """Count what each layer of the cache was asked for, and whether it had it."""
+    for layer in names.LAYERS:
+        missed = sum(getattr(reply.computed, names.LAYERS[layer]) for reply in replies)
+        for outcome, count in ((names.MISS, missed), (names.HIT, len(replies) - missed)):
+            if count:
+                recorder.count(names.CACHE_REQUESTS, count, variant=variant, layer=layer, outcome=outcome)
+
+
+def _count_model(recorder: Recorder, replies: Sequence[Reply]) -> None:
+    """Count the calls and tokens of answers that were written, not remembered."""
+    for reply in replies:
+        usage = reply.answer.usage
+        if usage is not None and reply.computed.answer:
+            recorder.count(names.API_CALLS, usage.calls, what="generator")
+            recorder.count(names.TOKENS, usage.tokens_in, what="generator", direction="in")
+            recorder.count(names.TOKENS, usage.tokens_out, what="generator", direction="out")
 
 
 @contextmanager

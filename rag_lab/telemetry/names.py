@@ -15,7 +15,7 @@ LEVELS = (L1, L2, L3, L4, CACHE, E2E, FILTER, LEARN)
 QUERIES = "queries"  # variant
 FEEDBACK = "feedback"  # variant: items heard
 ERRORS = "errors"  # where, kind
-CACHE_REQUESTS = "cache_requests"  # layer, outcome
+CACHE_REQUESTS = "cache_requests"  # variant, layer, outcome
 API_CALLS = "api_calls"  # what
 TOKENS = "tokens"  # what, direction
 COST_USD = "cost_usd"  # what
@@ -27,4 +27,5 @@ IN_FLIGHT = "in_flight"  # queries asked and not answered yet
 QUEUE_DEPTH = "queue_depth"  # questions that wait for a batch
 
 HIT, MISS = "hit", "miss"
+LAYERS = {"embeddings": "embedding", "evidence": "evidence", "explanations": "answer"}  # of the cache: what it holds
 OTHER = "other"  # the value of every label beyond the bound

@@ -109,7 +109,7 @@ class NoTracker:
         """No run, so no id."""
         return None
 
-    def end_sweep(self, run_id: str | None, status: Status) -> None:
+    def end_sweep(self, run_id: str | None, status: Status, artifacts: Path | None = None) -> None:
         """Nothing."""
 
 

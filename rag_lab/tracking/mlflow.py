@@ -36,6 +36,10 @@ ARTIFACTS = (
     "per_query.parquet",
     "curves.json",
     "data_card.md",
+    "best.yaml",  # these are a sweep's
+    "pareto.yaml",
+    "trials.csv",
+    "study.html",
 )
 # MLflow's limits.
 METRICS_PER_BATCH, PAIRS_PER_BATCH = 1000, 100
@@ -135,10 +139,12 @@ class MlflowTracker:
             run_id: str = client.create_run(experiment_id, tags=_tags(tags), run_name=name).info.run_id
             return run_id
 
-    def end_sweep(self, run_id: str | None, status: Status) -> None:
-        """Close what `sweep_parent` opened."""
+    def end_sweep(self, run_id: str | None, status: Status, artifacts: Path | None = None) -> None:
+        """Close what `sweep_parent` opened, with the small files of the sweep's folder."""
         if run_id is not None:
             with self._connected() as client:
+                if artifacts is not None:
+                    self._log_artifacts(client, run_id, artifacts)
                 client.set_terminated(run_id, status.upper())
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Self
 
@@ -21,6 +22,12 @@ from rag_lab.telemetry import current, names
 from rag_lab.tracking.jsonl import Events
 
 EVENT_INTERVAL_S = 2.0
+LOG_COLUMNS = 100  # of a log file, which has no width of its own
+
+
+def console() -> Console:
+    """What this process prints to."""
+    return Console(width=None if sys.stdout.isatty() else LOG_COLUMNS)
 
 
 class _Rate(TextColumn):

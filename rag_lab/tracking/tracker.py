@@ -77,6 +77,6 @@ class Tracker(Protocol):
         """Open the run that the runs of a sweep belong to; its id, for `RunInfo.parent_run_id`."""
         ...
 
-    def end_sweep(self, run_id: str | None, status: Status) -> None:
-        """Close what `sweep_parent` opened."""
+    def end_sweep(self, run_id: str | None, status: Status, artifacts: Path | None = None) -> None:
+        """Close what `sweep_parent` opened, with the small files of the sweep's folder."""
         ...

@@ -60,7 +60,7 @@ def test_settings_other_than_the_standing_ones_get_a_name_of_their_own(little_ru
     )  # fmt: skip
     names = {"thompson_custom", "thompson_custom_true_domain", "thompson", "thompson_true_domain", "static"}
     assert set(rows(done).variant) == names | {f"{name}_rich" for name in names if name != "static"}
-    ours = [row for row in done.summary["comparisons"] if not row["family"].startswith("larger")]
+    ours = [row for row in done.summary["comparisons"] if not row["family"].startswith("exploratory larger")]
     assert {row["treatment"] for row in ours} == {"thompson_custom"}
     taken = parquet.read_table(done.folder / "decisions.parquet").to_pandas()
     assert set(taken.policy) == {"thompson_custom"} and set(taken.seed) == {0, 1, 2}

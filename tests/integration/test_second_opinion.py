@@ -85,9 +85,7 @@ def baked(beir: Done) -> dict[str, dict[str, np.ndarray]]:
     found = {}
     for domain, own in rows.groupby("domain", sort=False):
         for one in kept:
-            if len(one["recall"]) == len(own) and np.allclose(
-                one["ndcg"][:, 5], own.ndcg_at_10, atol=1e-9
-            ):
+            if len(one["recall"]) == len(own) and np.allclose(one["ndcg"][:, 5], own.ndcg_at_10, atol=1e-9):
                 found[domain] = {name: values[:, : len(ALPHAS)] for name, values in one.items()}  # first come the α
     assert list(found) == ["healthcare", "finance", "general"]
     return found

@@ -14,7 +14,7 @@ from rag_lab.errors import DataError
 from rag_lab.l2_domain.signature import UNKNOWN, Signature
 from rag_lab.l4_feedback.feedback import FeedbackBatch, Filtered, everything
 from rag_lab.pipeline import Heard, Pipeline
-from rag_lab.types import Answer, Passage, Query, Trace
+from rag_lab.types import Answer, Passage, Query, Sentence, Trace
 
 NOW = 1.75e9
 STAGES = stages()
@@ -81,7 +81,8 @@ def test_an_answer_is_the_lead_of_what_the_index_finds_at_the_policys_alpha() ->
     hits = index.search([query.text], vectors(STAGES.live, [query.text]), np.array([0.3]), 10)
     expected = [index.collection.passages[place] for place in hits.passage[0]]
     assert reply.passages == tuple(passage.id for passage in expected)
-    assert reply.answer == Answer(expected[0].text.split(".")[0] + ".", (expected[0].id,))
+    said, cited = expected[0].text.split(".")[0] + ".", (expected[0].id,)
+    assert reply.answer == Answer(said, cited, (Sentence(said, cited),))
     assert ALPHAS[reply.action] == 0.3
     assert reply.domain == 0 and len(reply.passages) == 10
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bags import shelf
 from doubles import Bars
 from live import COLLECTIONS, WORDS, built, encoder, setting, stages, vectors
 
+from rag_lab.cache.recall import Names
 from rag_lab.experiment import detectors
 from rag_lab.experiment.live import Materials
 from rag_lab.l2_domain.signature import Labelled, Signature
+from rag_lab.l3_answer.generator import Tools
 from rag_lab.types import Dataset, Query
 
 
@@ -50,7 +53,7 @@ def given() -> Materials:
         np.array([list(WORDS).index(query.domain) for query in train]),
         [[passage.text for passage in one.passages] for one in COLLECTIONS],
     )
-    return Materials(live, labelled, {}, setting())
+    return Materials(live, labelled, {}, setting(), Names("bags", {}, {}, {}), Tools(shelf(), Bars()))
 
 
 def test_the_easy_set_is_all_test_queries_and_only_the_default_data_has_a_hard_one() -> None:

@@ -14,20 +14,23 @@ from live import ALPHAS, COLLECTIONS, built, encoder, queries, setting, stages, 
 
 from rag_lab import wiring
 from rag_lab.errors import ConfigError
-from rag_lab.experiment import answers, live, stream
+from rag_lab.experiment import answers, live, spending, stream
 from rag_lab.experiment.latency import STAGES, in_turn, play
 from rag_lab.experiment.readers import Crowd, Readers
 from rag_lab.experiment.stream import LENGTH, START_S, Request, frozen, requests
 from rag_lab.experiment.variants import standing
 from rag_lab.l4_feedback.users import Kind
-from rag_lab.pipeline import Pipeline, Reply
-from rag_lab.types import Answer, Collection, Dataset, Trace
+from rag_lab.pipeline import Computed, Pipeline, Reply
+from rag_lab.types import ActionSet, Answer, Collection, Dataset, Trace
 
 ZERO = Trace(*[0.0] * 6)
 
 
 class TinyEncoder:
     """The encoder stage over the tests' tiny encoder."""
+
+    def identity(self, collection: Collection) -> str:
+        return "tiny"
 
     def check(self, collection: Collection, progress: Any) -> None: ...
 
@@ -65,7 +68,7 @@ def lab(encoder: Any = None, **choices: str) -> Any:
         seed=0,
         setting=lambda name, tune, judged: replace(setting(), tune=tune, judged=judged),
         no_judged=lambda name: setting().judged,
-        action_set=lambda name: SimpleNamespace(alpha=ALPHAS),
+        action_set=lambda name: ActionSet(name, ALPHAS, *np.zeros((2, 11), int), np.zeros(11), np.full(11, 100)),
     )
 
 
@@ -234,20 +237,39 @@ def test_quality_of_what_was_shown_by_hand() -> None:
 
 
 def test_a_query_asked_twice_is_one_row_with_its_means(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "count_tokens", lambda texts, progress: np.full(len(texts), 10))
-    one = lab()
-    one.prices = SimpleNamespace(retrieval_usd=lambda actions, tokens: np.tile(np.arange(11.0), (len(tokens), 1)))
+    """Every text of 10 tokens, in US dollars per million: a lexical search 2, a vector search 5, an embedding 0.2."""
+    monkeypatch.setattr(spending, "count_tokens", lambda texts, progress: np.full(len(texts), 10))
     replies = [
         reply(0, ("p0",))._replace(trace=Trace(0, 0, 0, 0, 0, 10), action=2),
-        reply(2, ("p7",), -1)._replace(trace=Trace(0, 0, 0, 0, 0, 5)),
-        reply(0, ("p9",))._replace(trace=Trace(0, 0, 0, 0, 0, 30), action=4),
+        reply(2, ("p7",), -1)._replace(trace=Trace(0, 0, 0, 0, 0, 5), action=10),  # α = 1: of words alone
+        reply(0, ("p9",))._replace(trace=Trace(0, 0, 0, 0, 0, 30), action=4, computed=Computed(True, False, True)),
     ]
-    rows = answers.by_query(one, "static", replies).to_pylist()
+    rows = answers.by_query(lab(), "static", replies).to_pylist()
     assert [row["query_id"] for row in rows] == ["medicine-q0", "medicine-q1"]
-    assert rows[0] | {"answers": 2, "latency_ms": 20, "recall_at_10": 0.5, "cost_usd": 3} == rows[0]
+    assert rows[0] | {"answers": 2, "latency_ms": 20, "recall_at_10": 0.5} == rows[0]
+    assert [row["cost_usd"] for row in rows] == pytest.approx([(7.2e-6 + 0.2e-6) / 2, 2e-6])
     assert rows[0]["detected_domain"] == "medicine" and rows[1]["detected_domain"] is None
     table = answers.by_answer("static", replies)
     assert table["e2e_ms"].to_pylist() == [10, 5, 30] and table["request"].to_pylist() == [0, 1, 2]
+    assert table["computed_evidence"].to_pylist() == [True, True, False]
+
+
+def test_only_what_was_computed_is_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token a letter: a question of 5, two passages of 7 and 9, an answer of 3, at the frozen prices."""
+    monkeypatch.setattr(spending, "count_tokens", lambda texts, progress: np.array([len(text) for text in texts]))
+    one = replace(COLLECTIONS[0], passages=tuple(COLLECTIONS[0].passages[n]._replace(text="x" * n) for n in (7, 9)))
+    given = lab()
+    given.dataset = Dataset("tiny", (one,), "f" * 64, "", 0)
+    asked = reply(0, tuple(passage.id for passage in one.passages))._replace(answer=Answer("abc", ()), action=5)
+    asked = asked._replace(query=asked.query._replace(text="abcde"))
+    replies = [asked, *(asked._replace(computed=Computed(*flags)) for flags in ((False, True, False), (False,) * 3))]
+    used = spending.usage(given, replies)
+    titles = sum(len(passage.indexed_text) - len(passage.text) for passage in one.passages)
+    assert used.tokens_in.tolist() == [5 + 7 + 9 + titles, 0, 0] and used.tokens_out.tolist() == [3, 0, 0]
+    assert used.embedded.tolist() == [5, 0, 0] and used.lexical.tolist() == used.vector.tolist() == [1, 1, 0]
+    assert used.calls.tolist() == [4, 2, 0]
+    written = (21 + titles) * 0.15 + 3 * 0.6
+    assert used.usd(given.prices) == pytest.approx([(7 + 5 * 0.02 + written) / 1e6, 7e-6, 0])
 
 
 def test_variants_are_found_by_their_files() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rag_lab.kernels.transformer import Layers, Transformer, attention, encode, layer_norm
+from rag_lab.kernels.transformer import Layer, Transformer, attention, encode, gelu, layer_norm
 
 LAYERS, WIDTH, WIDE, HEADS, VOCABULARY, POSITIONS = 2, 8, 16, 2, 11, 10
 EPSILON = reference.LAYER_NORM_EPSILON
@@ -42,29 +42,25 @@ def tensors(seed: int = 0) -> dict[str, np.ndarray]:
 def transformer(named: dict[str, np.ndarray]) -> Transformer:
     """The same weights as the kernel wants them."""
 
-    def stack(*parts: str) -> jax.Array:
-        each = [
-            np.concatenate([named[f"encoder.layer.{layer}.{part}"].T for part in parts], axis=-1)
-            for layer in range(LAYERS)
-        ]
-        return jnp.array(np.stack(each), jnp.float32)
+    def part(layer: int, *names: str) -> jax.Array:
+        each = [named[f"encoder.layer.{layer}.{name}"].T for name in names]
+        return jnp.array(np.concatenate(each, axis=-1), jnp.float32)
 
-    own = [f"attention.self.{part}" for part in ("query", "key", "value")]
+    own = [f"attention.self.{name}" for name in ("query", "key", "value")]
+    parts = (own, ["attention.output.dense"], ["attention.output.LayerNorm"], ["intermediate.dense"],
+             ["output.dense"], ["output.LayerNorm"])  # fmt: skip
+    kinds = ("weight", "bias")
     position = named["embeddings.position_embeddings.weight"] + named["embeddings.token_type_embeddings.weight"][0]
     return Transformer(
         token=jnp.array(named["embeddings.word_embeddings.weight"], jnp.float32),
         position=jnp.array(position, jnp.float32),
         scale=jnp.array(named["embeddings.LayerNorm.weight"], jnp.float32),
         shift=jnp.array(named["embeddings.LayerNorm.bias"], jnp.float32),
-        layers=Layers(
-            *(
-                stack(*(f"{part}.{kind}" for part in parts))
-                for parts in (own, ["attention.output.dense"], ["attention.output.LayerNorm"],
-                              ["intermediate.dense"], ["output.dense"], ["output.LayerNorm"])
-                for kind in ("weight", "bias")
-            )
+        layers=tuple(
+            Layer(*(part(layer, *(f"{name}.{kind}" for name in names)) for names in parts for kind in kinds))
+            for layer in range(LAYERS)
         ),
-    )  # fmt: skip
+    )
 
 
 NAMED = tensors()
@@ -92,6 +88,18 @@ def test_layer_norm_normalises(x: np.ndarray) -> None:
     spread = x.astype(float).std(axis=1)
     np.testing.assert_allclose(out.mean(axis=1), 0, atol=1e-3)
     np.testing.assert_allclose(out.std(axis=1)[spread > 0.1], 1, atol=1e-3)
+
+
+def test_gelu_by_hand() -> None:
+    """Φ(1) = 0.841345, so 1 becomes that, and -1 what is missing to 0; far away it is the identity, or nothing."""
+    np.testing.assert_allclose(gelu(jnp.array([[1.0, -1.0, 0.0, 30.0, -30.0]])), [[0.841345, -0.158655, 0, 30, 0]],
+                               atol=1e-6)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(arrays(np.float32, (3, 8), elements=st.floats(-20, 20, width=32, allow_subnormal=False)))
+def test_gelu_is_jax_s_own(x: np.ndarray) -> None:
+    np.testing.assert_allclose(gelu(jnp.array(x)), jax.nn.gelu(x, approximate=False), atol=2e-6)
 
 
 def test_attention_by_hand() -> None:
@@ -151,3 +159,14 @@ def test_a_text_without_a_token_is_zero_rather_than_nan() -> None:
 def test_eager_jitted_and_vmapped(alike: Callable[..., None]) -> None:
     kernel = partial(encode, WEIGHTS, heads=HEADS, epsilon=EPSILON)
     alike(kernel, [padded(tokens) for tokens in ([1, 2], [3, 4, 5, 6, 7], [8])], rtol=1e-4)
+
+
+def test_bfloat16_weights_change_the_direction_little() -> None:
+    """The type of the weights is the type of the products; the vector is float32 all the same."""
+    half = jax.tree.map(lambda array: array.astype(jnp.bfloat16), WEIGHTS)
+    for tokens in ([1, 2], [3, 4, 5, 6, 7], [8] * POSITIONS):
+        wide = _encode(*padded(tokens))
+        found = encode(half, *padded(tokens), heads=HEADS, epsilon=EPSILON)
+        assert found.dtype == jnp.float32
+        assert float(found @ wide) > 0.999
+        assert float(jnp.abs(found - wide).max()) > 1e-5  # it really computed in bfloat16

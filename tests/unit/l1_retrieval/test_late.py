@@ -99,7 +99,7 @@ def test_kept_pairs_are_not_computed_again(
 def test_how_work_is_cut_changes_nothing(
     corpus: Collection, expected: np.ndarray, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("ROWS", 2), ("SLOTS", 1), ("BATCH_TOKENS", 64), ("SEGMENT_PASSAGES", 1)):
+    for name, value in (("ROWS", 2), ("ROW_TOKENS", 3), ("BATCH_TOKENS", 16), ("SEGMENT_PASSAGES", 1)):
         monkeypatch.setattr(late, name, value)
     found = late.score(corpus, [FIRST, SECOND], Bars())
     agree(found[0], FIRST, expected)
@@ -110,7 +110,7 @@ def test_how_work_is_cut_changes_nothing(
 def test_an_interruption_keeps_what_is_finished(
     corpus: Collection, expected: np.ndarray, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(late, "BATCH_TOKENS", 16)
+    monkeypatch.setattr(late, "BATCH_TOKENS", 8)  # a batch for each passage
     real, calls = late._maxsim, []
 
     def interrupted(*arguments: Any) -> np.ndarray:

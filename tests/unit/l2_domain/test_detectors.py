@@ -35,6 +35,8 @@ TEXTS, VECTORS = asked(TRUTH), near(TRUTH)
 
 
 def fitted(name: str, **changes: object) -> Fitted:
+    if name == "onnx":
+        pytest.importorskip("onnxruntime")
     node = yaml.safe_load((FILES[0].parent / f"{name}.yaml").read_text(encoding="utf-8"))
     return wiring.build(node | changes, "detector").fit(TRAIN, live=None)
 
@@ -77,7 +79,7 @@ def test_company_does_not_matter(named: tuple[str, Fitted]) -> None:
         np.testing.assert_allclose(alone.probabilities[0], whole.probabilities[row], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["batched", "sequential"])
+@pytest.mark.parametrize("name", ["batched", "sequential", "onnx"])
 def test_the_nearest_centroid_wins_whatever_the_domains_sizes(name: str) -> None:
     centroids = np.stack([TRAIN.vectors[one == DOMAINS].mean(axis=0) for one in range(3)])
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)

@@ -75,9 +75,11 @@ def curves() -> dict[str, Any]:
         posterior[domain] = {
             "prior_mean": [0.6 - 0.2 * abs(alpha - preset) for alpha in ALPHAS],
             "prior_sd": [0.25] * len(ALPHAS),
-            "mean": [value - 0.03 * (1 - s) for value, s in zip(true, share, strict=True)],
-            "sd": [0.02 + 0.09 * (1 - s) for s in share],
-            "pull_share": [s / sum(share) for s in share],
+            "mean": [
+                [value - 0.03 * (1 - s) * (2 - at) for value, s in zip(true, share, strict=True)] for at in (0, 1)
+            ],
+            "sd": [[(0.02 + 0.09 * (1 - s)) * (2 - at) for s in share] for at in (0, 1)],
+            "pull_share": [[1 / len(share)] * len(share), [s / sum(share) for s in share]],
             "true_mean": true,
         }
     convergence = {}
@@ -108,7 +110,7 @@ def curves() -> dict[str, Any]:
         }
     chosen = {name: REFERENCES[name] for name in ("static", "static_tuned", "static_domain_tuned")}
     return {
-        "schema": 1,
+        "schema": 2,
         "treatment": "thompson",
         "domains": list(DOMAINS),
         "alphas": ALPHAS,
@@ -116,6 +118,6 @@ def curves() -> dict[str, Any]:
         "alpha_of": {**chosen, "thompson": LEARNERS["thompson"]},
         "recall_by_alpha": by_alpha,
         "regret": {"step": steps, "seeds": 1000, "unit": "recall@10", "variants": bands},
-        "posterior": {"seeds": 1000, "variants": {"thompson": posterior}},
+        "posterior": {"seeds": 1000, "step": [20, 500], "variants": {"thompson": posterior}},
         "convergence": {"step": steps, "threshold": 0.99, "seeds": 1000, "variants": convergence},
     }

@@ -164,6 +164,24 @@ def test_a_setting_that_loses_much_more_does_not_flatten_the_learners(example: R
     assert "bm25 166.7" in picture.caption and "leave the panel" in picture.caption
 
 
+def test_the_slider_puts_a_step_s_beliefs_and_pulls_in_their_traces(pictures: list[Picture]) -> None:
+    (picture,) = (one for one in pictures if one.name == "posterior-thompson")
+    told, (slider,) = curves()["posterior"], picture.figure.layout.sliders
+    assert [step.label for step in slider.steps] == ["20", "500"] and slider.active == 1
+    for at, step in enumerate(slider.steps):
+        changes, places = step.args
+        for number, domain in enumerate(told["variants"]["thompson"]):
+            arms = told["variants"]["thompson"][domain]
+            belief, pulls = (picture.figure.data[place] for place in places[2 * number : 2 * number + 2])
+            assert belief.type == "scatter" and pulls.type == "bar"
+            assert list(changes["y"][2 * number]) == arms["mean"][at]
+            assert list(changes["y"][2 * number + 1]) == arms["pull_share"][at]
+            assert list(changes["error_y.array"][2 * number]) == arms["sd"][at]
+            if at == slider.active:  # as drawn at first
+                assert list(belief.y) == arms["mean"][at] and list(pulls.y) == arms["pull_share"][at]
+                assert list(belief.error_y.array) == arms["sd"][at]
+
+
 @pytest.mark.parametrize("part", ["regret", "posterior", "convergence", "recall_by_alpha"])
 def test_a_missing_curve_leaves_its_figure_out_and_no_other(example: Run, pictures: list[Picture], part: str) -> None:
     lines = curves()

@@ -6,14 +6,14 @@ import time
 
 import numpy as np
 import pytest
-from live import queries, setting, stages
+from live import built, queries, recall, setting, stages
 
 from rag_lab.errors import DataError
 from rag_lab.l4_feedback.feedback import FeedbackBatch
 from rag_lab.pipeline import Heard, Pipeline
 from rag_lab.telemetry import current, names
 from rag_lab.telemetry.recorder import Recording
-from rag_lab.types import Answer
+from rag_lab.types import Answer, Usage
 
 STAGES = stages()
 NOW = 1.75e9
@@ -84,6 +84,28 @@ def test_the_levels_of_an_answer_add_up_and_the_caller_s_clock_agrees(
     for share in (0.5, 0.95):
         outside = np.quantile(outside_ms, share, method="lower")
         assert found["tested", names.E2E].quantile(share) == pytest.approx(outside, rel=0.02)
+
+
+def test_what_is_remembered_and_what_a_model_took_is_counted(one: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Model:
+        def answer(self, question: str, evidence: object) -> Answer:
+            return Answer(question, (), usage=Usage(1, 100, 20, True))
+
+    with built("cache", "memory").open(time.time) as cache:
+        monkeypatch.setattr(one, "stages", STAGES._replace(recall=recall(cache), generator=Model()))
+        recording = Recording(0.005, 50)
+        with current.use(recording):
+            for _ in range(2):
+                one.respond(queries(3))
+    counted = {
+        (name, *(value for _, value in labels)): n for (name, labels), n in recording.snapshot().counters.items()
+    }
+    for layer in names.LAYERS:
+        assert (
+            counted["cache_requests", layer, "miss", "tested"] == counted["cache_requests", layer, "hit", "tested"] == 3
+        )
+    assert counted["api_calls", "generator"] == 3
+    assert counted["tokens", "in", "generator"] == 300 and counted["tokens", "out", "generator"] == 60
 
 
 def test_an_error_is_counted_by_its_kind_and_raised(one: Pipeline) -> None:
