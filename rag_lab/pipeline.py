@@ -94,14 +94,10 @@ class Pipeline:
 
     def __init__(self, stages: Stages, setting: Setting, seed: int, name: str = "live") -> None:
         self.stages, self.setting, self.name = stages, setting, name
+        self.remembers = not isinstance(stages.recall.cache, Nothing)
         self._encode = jax.jit(stages.live.encode, compiler_options=dict(stages.live.options))
         self._bandit = _Bandit(stages.policy, setting, seed)
         self._window: FeedbackBatch | None = None
-
-    @property
-    def remembers(self) -> bool:
-        """Whether there is a cache."""
-        return not isinstance(self.stages.recall.cache, Nothing)
 
     def forget(self) -> None:
         """Back to the start, but with everything compiled."""

@@ -59,14 +59,10 @@ class Reply(Protocol):
 
 
 class Pipeline(Protocol):
-    """What is measured; name: the variant under which it is recorded."""
+    """What is measured; name: the variant under which it is recorded; remembers: whether there is a cache to be hit."""
 
     name: str
-
-    @property
-    def remembers(self) -> bool:
-        """Whether there is a cache to be hit or missed."""
-        ...
+    remembers: bool
 
 
 Self = TypeVar("Self", bound=Pipeline)

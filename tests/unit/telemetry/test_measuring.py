@@ -93,6 +93,7 @@ def test_what_is_remembered_and_what_a_model_took_is_counted(one: Pipeline, monk
 
     with built("cache", "memory").open(time.time) as cache:
         monkeypatch.setattr(one, "stages", STAGES._replace(recall=recall(cache), generator=Model()))
+        monkeypatch.setattr(one, "remembers", True)
         recording = Recording(0.005, 50)
         with current.use(recording):
             for _ in range(2):
