@@ -41,6 +41,8 @@ class Config:
     quality: Any = None
     search: Any = None
     tracking: Any = None
+    telemetry: Any = None
+    alert: Any = None
 
 
 KEYS = tuple(Config.__dataclass_fields__)

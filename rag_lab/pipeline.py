@@ -1,9 +1,9 @@
 """The live pipeline: embed → detect → choose α → search → answer; then, as users speak, filter → learn.
 
-Pure wiring. One query or a batch; every answer carries the trace of where its time went. The stages are those that
-the experiments replay, and the policy's functions are the very same. Embeddings, evidence and answers that a cache
-remembers are not computed again; what was computed is in the reply. Users are outside: who calls shows them the
-replies and hands over what they say.
+Pure wiring. One query or a batch; every answer carries the trace of where its time went, and is recorded
+(`rag_lab.telemetry`) under the pipeline's name. The stages are those that the experiments replay, and the policy's
+functions are the very same. Embeddings, evidence and answers that a cache remembers are not computed again; what was
+computed is in the reply. Users are outside: who calls shows them the replies and hands over what they say.
 
 Shapes: Q queries of one call, N items of feedback, D dimensions.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rag_lab.cache.forms import Evidence
+from rag_lab.cache.layering import Nothing
 from rag_lab.cache.recall import Recall
 from rag_lab.encoder.live import Live
 from rag_lab.errors import DataError
@@ -27,6 +28,7 @@ from rag_lab.l1_retrieval.index import Index
 from rag_lab.l2_domain.signature import UNKNOWN, Fitted
 from rag_lab.l4_feedback.feedback import FeedbackBatch, Filter
 from rag_lab.l4_feedback.policy import Context, Policy, Setting, State
+from rag_lab.telemetry import measuring
 from rag_lab.types import Answer, Passage, Query, Trace
 
 Groups = Mapping[str, list[int]]  # the rows of the queries of each collection
@@ -90,8 +92,9 @@ class Stages(NamedTuple):
 class Pipeline:
     """A pipeline at work: the stages, what its policy has learned, and the window of feedback."""
 
-    def __init__(self, stages: Stages, setting: Setting, seed: int) -> None:
-        self.stages, self.setting = stages, setting
+    def __init__(self, stages: Stages, setting: Setting, seed: int, name: str = "live") -> None:
+        self.stages, self.setting, self.name = stages, setting, name
+        self.remembers = not isinstance(stages.recall.cache, Nothing)
         self._encode = jax.jit(stages.live.encode, compiler_options=dict(stages.live.options))
         self._bandit = _Bandit(stages.policy, setting, seed)
         self._window: FeedbackBatch | None = None
@@ -101,6 +104,7 @@ class Pipeline:
         self._bandit.forget()
         self._window = None
 
+    @measuring.responding
     def respond(self, queries: Sequence[Query]) -> list[Reply]:
         """Answer the queries as one batch. DataError where a query's collection has no index."""
         if not queries:
@@ -146,6 +150,7 @@ class Pipeline:
             )
         ]
 
+    @measuring.learning
     def learn(self, replies: Sequence[Reply], heard: Heard, now_s: float) -> list[Reply]:
         """Judge the feedback on these replies within the window, at the time `now_s` in seconds since the epoch,
         and update the policy; the replies with their traces completed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,12 +20,16 @@ from rag_lab.errors import ConfigError, GateFailed
 from rag_lab.experiment import summary
 from rag_lab.experiment.lab import CACHE, Lab
 from rag_lab.report import page, run, terminal
+from rag_lab.telemetry import windows
+from rag_lab.telemetry.document import Facts
+from rag_lab.telemetry.session import Measured
 from rag_lab.tracking.jsonl import Events
 from rag_lab.tracking.progress import Bars
 from rag_lab.tracking.tracker import DatasetInfo, RunInfo, Status, Tracker
 from rag_lab.tracking.trial import Pruned
 from rag_lab.types import Dataset
 
+WINDOWS = 500  # of a run are kept by the tracker: a point for every other pixel of a plot
 RESERVED = {"mean", "otherwise", "all"}
 
 
@@ -45,7 +50,8 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     """Run a job; the content of its summary.json.
 
     ConfigError and DataError are raised before anything is recorded. GateFailed is raised after everything is,
-    if the configuration asks for it and a target was missed. An interruption or a fault is recorded as such.
+    if the configuration asks for it and a target was missed or an alert rings. An interruption or a fault is recorded
+    as such.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     stages = {stage: wiring.build(_node(job.config, stage), stage) for stage in GROUPS}
@@ -72,6 +78,7 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
         events=events,
     )
     stages["experiment"].check(lab)
+    stages["telemetry"].check()
     _keep_compilations()
 
     head = _head(job, stages["experiment"].name, dataset, started)
@@ -82,16 +89,23 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     )
     _write_text(job.folder / "data_card.md", dataset.card)
     head["run_id"] = tracker.start(_info(job, stages["experiment"].name, head, dataset)) or head["run_id"]
+    measured = _measured(stages["telemetry"], job, head, events)
     try:
         findings = stages["experiment"].execute(lab)
+        ended = measured.finish("finished", findings.metrics)
         document = summary.compose(head | {"status": "finished", "duration_s": time.monotonic() - clock}, findings)
         summary.write_json(job.folder / "curves.json", findings.curves)
         summary.write_json(job.folder / "summary.json", document)
         found = run.load(job.folder)
         page.write(found)
-        _track(tracker, findings, job)
+        _track(tracker, findings, measured)
+        alerts = stages["alert"].judge(ended, found.treatment or next(iter(findings.variants), None))
+        tracker.tag({f"alert.{one.rule}": f"{one.verdict}: {one.why}" for one in alerts if one.verdict != "not judged"})
+        for one in alerts:
+            events.emit("alert", **one._asdict())
     except BaseException as error:
         status: Status = "killed" if isinstance(error, KeyboardInterrupt | Pruned) else "failed"
+        measured.finish(status, {})
         why = " ".join((str(error) or type(error).__name__).split())
         failed = head | {"status": "failed", "duration_s": time.monotonic() - clock, "failure": why}
         summary.write_json(job.folder / "summary.json", summary.compose(failed, summary.NOTHING))
@@ -104,8 +118,10 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
     terminal.show(found, console)
     _sign_off(job, head, tracker, console)
     missed = [row.id for row in findings.targets if row.verdict == "missed"]
-    if job.config["gate"] and missed:
-        raise GateFailed(f"gate=true: missed {', '.join(missed)}; see {job.folder / 'report.html'}")
+    rang = [one.rule for one in alerts if one.verdict == "ringing"]
+    if job.config["gate"] and (missed or rang):
+        said = [f"{what} {', '.join(names)}" for what, names in (("missed", missed), ("ringing:", rang)) if names]
+        raise GateFailed(f"gate=true: {'; '.join(said)}; see {job.folder / 'report.html'}")
     return document
 
 
@@ -150,13 +166,36 @@ def _info(job: Job, experiment: str, head: Mapping[str, Any], dataset: Dataset) 
     return RunInfo(experiment, job.name, job.folder, job.config, tags, data, job.parent_run_id)
 
 
-def _track(tracker: Tracker, findings: summary.Findings, job: Job) -> None:
-    """Hand the variants' metrics, the verdicts and the regret curves to the tracker."""
+def _measured(telemetry: Any, job: Job, head: Mapping[str, Any], events: Events) -> Measured:
+    """Let the run measure itself from here on."""
+    facts = Facts(
+        run_id=head["run_id"],
+        experiment=head["experiment"],
+        folder=str(job.folder),
+        started_at=datetime.now(UTC).isoformat(),
+        series=summary.series(job.config, head["data"]["fingerprint"], head["device"]),
+        config_hash=head["config_hash"],
+        data_fingerprint=head["data"]["fingerprint"],
+        device=head["device"],
+        seed=head["seed"],
+        git_sha=head["git"]["sha"],
+        pid=os.getpid(),
+    )
+    measured: Measured = telemetry.start(facts, events.emit)
+    return measured
+
+
+def _track(tracker: Tracker, findings: summary.Findings, measured: Measured) -> None:
+    """Hand the variants' metrics, the verdicts, the regret curves and the run's windows to the tracker."""
     tracker.variants(findings.variants, findings.tags, findings.baseline)
     tracker.tag({f"target.{row.id}": f"{row.verdict}: {row.why}".strip(": ") for row in findings.targets})
     regret = findings.curves.get("regret", {})
     for name, series in regret.get("variants", {}).items():
         tracker.curve(name, "bandit/regret_by_step", regret["step"], series["mean"])
+    kept = windows.thinned(measured.windows, WINDOWS)
+    tracker.rows(None, windows.of_machine(kept))
+    for name in findings.variants:
+        tracker.rows(name, windows.of_variant(kept, name))
 
 
 def _keep_compilations() -> None:

@@ -56,7 +56,7 @@ class Baseline(NamedTuple):
         given = live.materials(lab)
         requests = frozen(lab.dataset, self.requests)
         stages = live.stages(given, live.chosen_nodes(lab), self.window)
-        pipelines = {BASELINE: Pipeline(stages, given.setting, lab.seed)}
+        pipelines = {BASELINE: Pipeline(stages, given.setting, lab.seed, BASELINE)}
         readers = partial(Readers, lab.dataset, self.crowd, len(requests), lab.seed)
         with lab.progress("answer", 2 * len(requests), "requests") as bar:
             played = play(pipelines, requests, readers, bar)

@@ -21,6 +21,7 @@ from rag_lab.experiment.stream import Request
 from rag_lab.metrics import latency
 from rag_lab.metrics.latency import Draws
 from rag_lab.pipeline import Pipeline, Reply
+from rag_lab.telemetry.current import unmeasured
 from rag_lab.types import Progress, Trace
 
 STAGES = tuple(name.removesuffix("_ms") for name in Trace._fields)
@@ -57,8 +58,9 @@ def play(
     warm_up_s = {}
     for name, pipeline in pipelines.items():
         started, audience = time.perf_counter(), readers()
-        for request in distinct.values():
-            _serve(pipeline, audience, request)
+        with unmeasured():
+            for request in distinct.values():
+                _serve(pipeline, audience, request)
         pipeline.forget()
         warm_up_s[name] = time.perf_counter() - started
     bar.advance(len(requests))

@@ -83,6 +83,15 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+WATCHERS = ("telemetry", "alert", "tracking", "gate", "debug")  # keys on which no number of a run depends
+
+
+def series(config: Mapping[str, Any], fingerprint: str, device: str) -> str:
+    """The same for runs that may be held against each other: configuration, data and device."""
+    depends = {key: value for key, value in config.items() if key not in WATCHERS}
+    return config_hash({"config": depends, "data": fingerprint, "device": device})
+
+
 def describe(dataset: Dataset) -> dict[str, Any]:
     """The `data` part."""
     return {

@@ -77,7 +77,7 @@ class Week1(NamedTuple):
     def _answers(self, lab: Lab, given: Materials, arms: dict[str, Stages]) -> tuple[Part, dict[str, dict[str, float]]]:
         """Both pipelines on the same requests in turn; and each one's metrics."""
         requests = frozen(lab.dataset, self.requests)
-        pipelines = {name: Pipeline(stages, given.setting, lab.seed) for name, stages in arms.items()}
+        pipelines = {name: Pipeline(stages, given.setting, lab.seed, name) for name, stages in arms.items()}
         readers = partial(Readers, lab.dataset, self.crowd, len(requests), lab.seed)
         try:
             with lab.progress("answer", 2 * len(requests), "requests") as bar:

@@ -17,9 +17,9 @@ from rag_lab.experiment.week1_verdicts import Measure, Timed
 from rag_lab.l2_domain.signature import Fitted
 from rag_lab.metrics import interval, latency
 from rag_lab.metrics.detection import Quality
-from rag_lab.metrics.gpu import GPU, Watch
 from rag_lab.metrics.interval import Interval
 from rag_lab.metrics.significance import Resampler
+from rag_lab.telemetry.machine import GPU, Watch
 
 EASY = "easy"
 

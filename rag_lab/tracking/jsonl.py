@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,6 +90,9 @@ class NoTracker:
         """Nothing."""
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:
+        """Nothing."""
+
+    def rows(self, variant: str | None, rows: Iterable[tuple[str, int, float]]) -> None:
         """Nothing."""
 
     def tag(self, tags: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -96,6 +96,12 @@ class MlflowTracker:
         with self._connected() as client:
             child = self._child(client, variant)
             _log_metrics(client, child, [(metric, float(values[n]), int(steps[n])) for n in kept])
+
+    def rows(self, variant: str | None, rows: Iterable[tuple[str, int, float]]) -> None:
+        """Record (metric, step, value) rows of one variant, or of the run itself."""
+        with self._connected() as client:
+            run_id = str(self._run_id) if variant is None else self._child(client, variant)
+            _log_metrics(client, run_id, [(metric, value, step) for metric, step, value in rows])
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags on the run itself."""

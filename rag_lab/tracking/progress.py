@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from rag_lab.telemetry import current, names
 from rag_lab.tracking.jsonl import Events
 
 EVENT_INTERVAL_S = 2.0
@@ -70,6 +71,9 @@ class Bar:
     def __exit__(self, *exc: object) -> None:
         self._bars.stop()
         self._tell()
+        took_s, what = time.monotonic() - self._started, self._what.partition(" ")[0]
+        current.recorder().count(names.WORK, self._done, what=what, unit=self._unit)
+        current.recorder().count(names.WORK_S, took_s, what=what, unit=self._unit)
 
     def advance(self, amount: int = 1) -> None:
         """Count units of work as done."""

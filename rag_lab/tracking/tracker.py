@@ -1,12 +1,12 @@
 """What an experiment asks of a tracker, and what it tells it.
 
-Calls come in the order start, (variants | curve | tag)*, finish. Metric names are those of summary.json; a value
+Calls come in the order start, (variants | curve | rows | tag)*, finish. Metric names are those of summary.json; a value
 that is not finite is absent, and is left out. Trackers raise ConfigError when their store cannot be used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -55,6 +55,10 @@ class Tracker(Protocol):
 
     def curve(self, variant: str, metric: str, steps: Sequence[int], values: Sequence[float]) -> None:
         """Record a metric of one variant over steps; both sequences have the same length."""
+        ...
+
+    def rows(self, variant: str | None, rows: Iterable[tuple[str, int, float]]) -> None:
+        """Record (metric, step, value) rows of one variant, or of the run itself."""
         ...
 
     def tag(self, tags: Mapping[str, str]) -> None:

@@ -111,4 +111,4 @@ def test_the_environment_s_store_wins(packaged: Done, again: Done) -> None:
     with sqlite3.connect(packaged.cwd / "runs" / "mlflow.db") as database:
         assert not database.execute("select 1 from runs where run_uuid = ?", (run.info.run_id,)).fetchall()
     assert "$MLFLOW_TRACKING_URI" in again.stdout.rstrip().splitlines()[-1]
-    assert [path.name for path in again.cwd.iterdir()] == ["runs"]
+    assert {path.name for path in again.cwd.iterdir()} == {"runs", "reports"}

@@ -73,8 +73,9 @@ def test_latest_is_a_link_to_a_run(finished: Done) -> None:
     assert (latest / "events.jsonl").is_file()
 
 
-def test_nothing_new_appears_beside_runs(finished: Done) -> None:
-    assert [path.name for path in finished.cwd.iterdir()] == ["runs"]
+def test_nothing_new_appears_beside_runs_and_reports(finished: Done) -> None:
+    assert {path.name for path in finished.cwd.iterdir()} == {"runs", "reports"}
+    assert [path.name for path in (finished.cwd / "reports").iterdir()] == ["metrics"]
 
 
 def test_stderr_is_silent_and_the_last_lines_say_where_everything_is(finished: Done) -> None:

@@ -40,7 +40,7 @@ def test_every_job_ran(sweep: Done) -> None:
     assert sweep.status == 0, sweep.stderr
     assert sweep.stderr == ""
     assert sweep.stdout.count("\nrun folder ") == 4
-    assert [path.name for path in sweep.cwd.iterdir()] == ["runs"]
+    assert {path.name for path in sweep.cwd.iterdir()} == {"runs", "reports"}
 
 
 def test_one_parent_with_a_child_for_each_job_named_by_what_was_swept(sweep: Done) -> None:

@@ -26,7 +26,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"jax", "jaxlib", "mlflow", "optuna", "pandas", "plotly", "pyarrow", "bm25s", "sqlalchemy", "scipy"}
 NULL_VARIANTS = {
     "cache": "none", "detector": "none", "filter": "none", "generator": "none", "policy": "static",
-    "router": "fixed", "tracking": "jsonl",
+    "router": "fixed", "tracking": "jsonl", "telemetry": "none", "alert": "none",
 }  # fmt: skip
 
 

@@ -202,3 +202,15 @@ def test_tags_can_be_set_on_the_run_itself(place: Path, run_folder: Path) -> Non
     tracker.tag({"target.w1.e2e_p95": "met: p95 of 600 answers"})
     tracker.finish({}, run_folder, "finished")
     assert client().get_run(run_id).data.tags["target.w1.e2e_p95"] == "met: p95 of 600 answers"
+
+
+def test_rows_are_recorded_with_their_steps_on_a_variant_or_on_the_run(recorded: str, run_folder: Path) -> None:
+    tracker = new_tracker()
+    run_id = tracker.start(new_run())
+    tracker.rows("static", [("window/latency_ms/e2e_p50", 2, 1.5), ("window/latency_ms/e2e_p50", 4, float("nan"))])
+    tracker.rows(None, [("system/cpu_utilization_percentage", step, 10.0 * step) for step in (2, 4)])
+    tracker.finish({}, run_folder, "finished")
+    (own,) = client().get_metric_history(children(run_id)["static"].info.run_id, "window/latency_ms/e2e_p50")
+    assert (own.step, own.value) == (2, 1.5)
+    found = client().get_metric_history(run_id, "system/cpu_utilization_percentage")
+    assert sorted((one.step, one.value) for one in found) == [(2, 20.0), (4, 40.0)]

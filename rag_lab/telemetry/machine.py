@@ -1,15 +1,17 @@
 """What the machine does while something is measured: this job's GPU by NVML, processor and memory by psutil.
 
-A thread samples them; metrics bear MLflow's own names. Without a GPU, a driver or NVML's bindings there are no
-figures of a GPU but the reason why: never an error.
+A thread samples them; metrics bear MLflow's own names where it has one. Without a GPU, a driver or NVML's bindings
+there are no figures of a GPU but the reason why: never an error.
 
-Units: percent, megabytes.
+Units: percent, megabytes, watts, degrees Celsius.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -20,17 +22,27 @@ from jaxtyping import Float
 
 GPU = "system/gpu_0_utilization_percentage"
 GPU_MEMORY = "system/gpu_0_memory_usage_megabytes"
+GPU_POWER, GPU_TEMPERATURE = "system/gpu_0_power_usage_watts", "system/gpu_0_temperature_celsius"
 CPU, MEMORY = "system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"
+PROCESS_CPU = "system/process_cpu_percentage"  # of one core: 200 where two are busy
+PROCESS_MEMORY = "system/process_memory_megabytes"
 MEGABYTE = 1e6
+MILLIWATTS = 1000  # of a watt, in which NVML counts
+
+Note = Callable[[str, float], None]
 EVERY_S = 0.1  # NVML's own figure covers between a sixth of a second and a second
 
 
 class Watch:
-    """A context manager: samples while it is open. samples: by metric; absent: why there are none of a GPU."""
+    """A context manager: samples while it is open. samples: by metric; absent: why there are none of a GPU.
 
-    def __init__(self, every_s: float = EVERY_S) -> None:
+    note: is told every sample, instead of their being kept.
+    """
+
+    def __init__(self, every_s: float = EVERY_S, note: Note | None = None) -> None:
         self.samples: dict[str, list[float]] = {}
         self.absent: str | None = None
+        self._note = note or self._keep
         self._every_s, self._over = every_s, threading.Event()
         self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
 
@@ -55,16 +67,19 @@ class Watch:
     def _work(self) -> None:
         gpu = _Gpu.of_this_job()
         self.absent = gpu if isinstance(gpu, str) else None
-        psutil.cpu_percent()  # its first answer means nothing
+        process = psutil.Process()
+        psutil.cpu_percent(), process.cpu_percent()  # their first answers mean nothing
         while not self._over.wait(self._every_s):
             self._note(CPU, psutil.cpu_percent())
             self._note(MEMORY, psutil.virtual_memory().used / MEGABYTE)
+            self._note(PROCESS_CPU, process.cpu_percent())
+            self._note(PROCESS_MEMORY, process.memory_info().rss / MEGABYTE)
             if self.absent is None and isinstance(gpu, _Gpu):
                 self.absent = gpu.sample(self._note)
         if isinstance(gpu, _Gpu):
             gpu.close()
 
-    def _note(self, metric: str, value: float) -> None:
+    def _keep(self, metric: str, value: float) -> None:
         self.samples.setdefault(metric, []).append(value)
 
 
@@ -89,13 +104,19 @@ class _Gpu:
         except pynvml.NVMLError as error:
             return f"NVML does not answer: {error}"
 
-    def sample(self, note: Any) -> str | None:
-        """Note utilisation and memory in use; why it cannot be done, if it cannot (a slice of a GPU, say)."""
+    def sample(self, note: Note) -> str | None:
+        """Note utilisation, memory in use and, where NVML knows them, power and temperature; why it cannot be done,
+        if it cannot (a slice of a GPU, say).
+        """
         try:
             note(GPU, float(self._nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu))
             note(GPU_MEMORY, self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used / MEGABYTE)
         except self._nvml.NVMLError as error:
             return f"NVML does not say what this GPU does: {error}"
+        with contextlib.suppress(self._nvml.NVMLError):
+            note(GPU_POWER, self._nvml.nvmlDeviceGetPowerUsage(self._handle) / MILLIWATTS)
+            sensor = self._nvml.NVML_TEMPERATURE_GPU
+            note(GPU_TEMPERATURE, float(self._nvml.nvmlDeviceGetTemperature(self._handle, sensor)))
         return None
 
     def close(self) -> None:

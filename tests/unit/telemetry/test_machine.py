@@ -10,8 +10,18 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from rag_lab.metrics import gpu
-from rag_lab.metrics.gpu import CPU, GPU, GPU_MEMORY, MEMORY, Watch
+from rag_lab.telemetry import machine
+from rag_lab.telemetry.machine import (
+    CPU,
+    GPU,
+    GPU_MEMORY,
+    GPU_POWER,
+    GPU_TEMPERATURE,
+    MEMORY,
+    PROCESS_CPU,
+    PROCESS_MEMORY,
+    Watch,
+)
 
 
 class NVML(SimpleNamespace):
@@ -21,7 +31,7 @@ class NVML(SimpleNamespace):
         pass
 
     def __init__(self, gpus: list[tuple[int, float, str, list[int]]]) -> None:
-        super().__init__(gpus=gpus, open=0)
+        super().__init__(gpus=gpus, open=0, NVML_TEMPERATURE_GPU=0)
 
     def nvmlInit(self) -> None:
         self.open += 1
@@ -48,6 +58,14 @@ class NVML(SimpleNamespace):
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
         return SimpleNamespace(used=self.gpus[handle][1] * 1e6)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        return 350_000
+
+    def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> int:
+        if self.gpus[handle][2] == "GPU-cold":
+            raise self.NVMLError("Not Supported")
+        return 61
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, nvml: NVML) -> Watch:
@@ -85,6 +103,7 @@ def test_the_gpu_that_runs_this_process_is_the_one(monkeypatch: pytest.MonkeyPat
     nvml = NVML([(3, 1, "GPU-a", [1]), (88, 4000, "GPU-b", [os.getpid(), 2]), (5, 1, "GPU-c", [])])
     means = watched(monkeypatch, nvml).means()
     assert means[GPU] == 88 and means[GPU_MEMORY] == 4000
+    assert means[GPU_POWER] == 350 and means[GPU_TEMPERATURE] == 61
     assert nvml.open == 0
 
 
@@ -103,6 +122,21 @@ def test_a_gpu_that_says_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) ->
     assert GPU not in watch.means() and CPU in watch.means()
 
 
+def test_a_gpu_without_a_sensor_keeps_its_other_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    means = watched(monkeypatch, NVML([(7, 1, "GPU-cold", [os.getpid()])])).means()
+    assert means[GPU] == 7 and means[GPU_POWER] == 350 and GPU_TEMPERATURE not in means
+
+
+def test_samples_can_be_told_instead_of_kept() -> None:
+    told: dict[str, float] = {}
+    with Watch(every_s=0.001, note=told.__setitem__) as watch:
+        deadline = time.monotonic() + 20
+        while PROCESS_MEMORY not in told and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert told[PROCESS_MEMORY] > 10 and told[PROCESS_CPU] >= 0
+    assert watch.samples == {}
+
+
 def test_a_missing_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = NVML([])
 
@@ -117,4 +151,4 @@ def test_a_missing_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_bindings_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert gpu._Gpu.of_this_job() == "NVML's bindings are missing: install nvidia-ml-py"
+    assert machine._Gpu.of_this_job() == "NVML's bindings are missing: install nvidia-ml-py"
