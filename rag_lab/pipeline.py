@@ -125,7 +125,7 @@ class Pipeline:
             for query, one in zip(queries, found, strict=True)
         ]
         searched = perf_counter()
-        answers, written = self._answer(texts, found, passages, groups)
+        answers, written = self._answer(texts, vectors, found, passages, groups)
         answered = perf_counter()
         trace = Trace(
             l1_ms=1000 * (searched - chosen),
@@ -212,13 +212,15 @@ class Pipeline:
                 hits = self.stages.indexes[name].search(asked, vectors[at], alphas[at], self.stages.shown)
                 return list(map(Evidence, hits.passage, hits.score))
 
-            return self.stages.recall.search(name, [texts[row] for row in rows], alphas[rows], search)
+            asked = [texts[row] for row in rows]
+            return self.stages.recall.search(name, asked, vectors[rows], alphas[rows], search)
 
         return _each(groups, own)
 
     def _answer(
         self,
         texts: Sequence[str],
+        vectors: Float[np.ndarray, "Q D"],
         found: Sequence[Evidence],
         passages: Sequence[Sequence[Passage]],
         groups: Groups,
@@ -231,7 +233,7 @@ class Pipeline:
                 return [self.stages.generator.answer(texts[row], passages[row]) for row in at]
 
             asked, given = [texts[row] for row in rows], [found[row] for row in rows]
-            return self.stages.recall.answer(name, asked, given, write)
+            return self.stages.recall.answer(name, asked, vectors[rows], given, write)
 
         return _each(groups, own)
 

@@ -17,12 +17,15 @@ import pytest
 
 from rag_lab.cache.guarded import Guard
 from rag_lab.cache.layering import Cache, Layering, Lifetimes
+from rag_lab.cache.promise import Semantic
 
 Open = Callable[..., Cache]
 LIMIT_S = 20
 # As in conf/cache/, but that lives are not shortened at random, and that servers have more time to answer: a busy
 # machine that runs tests must not look like a bad server.
-LAYERING = Layering(Lifetimes(3600, 1800, 900), 60, 0.0, 0.0, 5.0, 2048)
+LAYERING = Layering(
+    Lifetimes(3600, 1800, 900), 60, 0.0, 0.0, 5.0, 2048, Semantic(False, (0.7, 0.9), 0.5, 0.05, 0.95, 4096)
+)
 GUARD = Guard(300, 300, 3, 0.1, 64, 1 << 26)
 
 

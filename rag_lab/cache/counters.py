@@ -18,8 +18,9 @@ class Counts(NamedTuple):
     hits, misses: keys asked. expired, corrupt: misses whose bytes were there but too old, or not a value of ours.
     waited: misses that another thread was computing already. refreshed: hits computed anew before their end.
     errors: calls of the server that failed; memory or computing answered. evictions: by the memory's bound.
-    false_hits: served values that were proved wrong. bytes_read, bytes_written: of values. reads: batches asked;
-    latency: how many of them took no longer than each of BOUNDS_S and longer than the one before, and the rest.
+    false_hits: served values that were proved wrong. near_hits: misses that a near question's value served.
+    bytes_read, bytes_written: of values. reads: batches asked; latency: how many of them took no longer than each of
+    BOUNDS_S and longer than the one before, and the rest.
     """
 
     hits: int = 0
@@ -31,6 +32,7 @@ class Counts(NamedTuple):
     errors: int = 0
     evictions: int = 0
     false_hits: int = 0
+    near_hits: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
     reads: int = 0
@@ -38,9 +40,9 @@ class Counts(NamedTuple):
 
     @property
     def hit_rate(self) -> float | None:
-        """Hits of all keys asked; None where none was."""
+        """Hits, of near questions too, of all keys asked; None where none was."""
         asked = self.hits + self.misses
-        return self.hits / asked if asked else None
+        return (self.hits + self.near_hits) / asked if asked else None
 
     def latency_ms(self, share: float) -> float | None:
         """The upper end of the bucket in which this quantile of the reads' times lies; None without reads."""

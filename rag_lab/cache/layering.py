@@ -19,6 +19,7 @@ from rag_lab.cache.counters import Counts, Snapshot
 from rag_lab.cache.forms import Evidence
 from rag_lab.cache.keys import Scope, pattern, scope
 from rag_lab.cache.layers import Clock, Layer, Remembers, Rules, Through
+from rag_lab.cache.promise import Semantic
 from rag_lab.cache.store import Store
 from rag_lab.types import Answer
 
@@ -38,7 +39,7 @@ class Lifetimes(NamedTuple):
 
 
 class Layering(NamedTuple):
-    """What all variants set alike; see `layers.Rules`."""
+    """What all variants set alike; see `layers.Rules` and, for near questions, `promise`."""
 
     ttl_s: Lifetimes
     negative_ttl_s: Seconds
@@ -46,11 +47,12 @@ class Layering(NamedTuple):
     early_refresh: Annotated[float, Field(ge=0)]
     hold_s: Annotated[float, Field(ge=0)]
     compress_above: Annotated[int, Field(ge=0)]
+    semantic: Semantic
 
     def rules(self, layer: LayerName) -> Rules:
         """One layer's."""
         ttl_s = float(getattr(self.ttl_s, layer))
-        return Rules(ttl_s, min(self.negative_ttl_s, ttl_s), *self[2:])
+        return Rules(ttl_s, min(self.negative_ttl_s, ttl_s), *self[2:-1])
 
 
 class Cache:
@@ -61,7 +63,8 @@ class Cache:
     explanations: Remembers[Answer]
 
     def __init__(self, namespace: str, layering: Layering, store: Store, clock: Clock) -> None:
-        self.namespace, self.store = namespace, store
+        self.namespace, self.store, self.semantic = namespace, store, layering.semantic
+        self._notes: list[str] = []
         self.embeddings = Layer(forms.EMBEDDING, store, layering.rules("embeddings"), clock)
         self.evidence = Layer(forms.EVIDENCE, store, layering.rules("evidence"), clock)
         self.explanations = Layer(forms.EXPLANATION, store, layering.rules("explanations"), clock)
@@ -87,7 +90,11 @@ class Cache:
             ._replace(errors=health.errors.get(name, 0), evictions=health.evictions.get(name, 0))
             for name in LAYERS
         }
-        return Snapshot(layers, health.evictions.get("server", 0), health.notes)
+        return Snapshot(layers, health.evictions.get("server", 0), (*health.notes, *self._notes))
+
+    def tell(self, note: str) -> None:
+        """What a reader of the run must be told, beside what the store has to tell."""
+        self._notes.append(note)
 
     def close(self) -> None:
         """Let go of the store."""

@@ -30,6 +30,7 @@ Value = TypeVar("Value")
 Clock = Callable[[], float]
 # Values for the positions asked, in their order.
 Compute = Callable[[list[int]], Sequence[Value]]
+Lend = Callable[[list[int]], Mapping[int, Value]]  # for some of the positions asked
 
 
 class Rules(NamedTuple):
@@ -110,15 +111,34 @@ class Layer(Generic[Value]):
         self.store.put_many(items)
         self._counters.add(bytes_written=sum(len(item.value) for item in items))
 
-    def get_or_compute_many(self, keys: Sequence[bytes], compute: Compute[Value]) -> Sequence[Value]:
+    def get_or_compute_many(
+        self, keys: Sequence[bytes], compute: Compute[Value], lend: Lend[Value] | None = None
+    ) -> Sequence[Value]:
         """A value for each key. `compute` gets the positions of what is not remembered, each key once, and is
-        called by one caller at a time for a key; what it raises is raised here, and is not remembered."""
+        called by one caller at a time for a key; what it raises is raised here, and is not remembered. What `lend`
+        has for some of them is served instead, and not remembered under their keys either."""
         values, missing, due = self._read(keys)
+        if lend and missing:
+            lent = lend(missing)
+            values = [lent.get(place, value) for place, value in enumerate(values)]
+            missing = [place for place in missing if place not in lent]
         found = self._fill({keys[place]: place for place in missing}, compute) if missing else {}
         if due:
             found |= self._refresh({keys[place]: place for place in due}, compute)
         whole = values if not found else [found.get(*one) for one in zip(keys, values, strict=True)]
         return cast(Sequence[Value], whole)
+
+    def borrow(self, keys: Mapping[int, bytes]) -> dict[int, Value]:
+        """What is remembered under the keys of near questions, by position, alive and whole."""
+        data = self.store.get_many(list(keys.values())) if keys else []
+        now_s = self._clock()
+        lent: dict[int, Value] = {}
+        for (place, key), one in zip(keys.items(), data, strict=True):
+            entry = None if one is None else decode(self.form, key, one)
+            if entry is not None and _alive(entry, now_s):
+                lent[place] = entry.value
+        self._counters.add(near_hits=len(lent), bytes_read=sum(len(one) for one in data if one is not None))
+        return lent
 
     def disown(self, keys: Sequence[bytes]) -> None:
         """These values, one at least, were served and proved wrong: count and forget them."""

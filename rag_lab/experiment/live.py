@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from rag_lab import bake, config, wiring
 from rag_lab.cache.layering import Cache, Nothing
+from rag_lab.cache.neighbours import Terms
 from rag_lab.cache.recall import Names, Recall
 from rag_lab.data.fingerprint import fingerprint
 from rag_lab.economy.router import Router
@@ -154,9 +155,11 @@ def shown(router: Router) -> int:
     return router.always.passages
 
 
-def stages(given: Materials, nodes: Nodes, window: int, cache: Cache | Nothing | None = None) -> Stages:
+def stages(
+    given: Materials, nodes: Nodes, window: int, cache: Cache | Nothing | None = None, terms: Terms | None = None
+) -> Stages:
     """The stages of one pipeline. window: latest items of feedback that its filter judges together; cache: open,
-    closed by whoever opened it; without one nothing is remembered.
+    closed by whoever opened it; without one nothing is remembered. terms: of its semantic layer; None: it is off.
     """
     built = {group: wiring.build(one, group) for group, one in nodes.items() if group != "cache"}
     names, passages = given.names._replace(generator=nodes["generator"]), shown(built["router"])
@@ -167,7 +170,7 @@ def stages(given: Materials, nodes: Nodes, window: int, cache: Cache | Nothing |
         generator=built["generator"].open(given.tools),
         filter=built["filter"],
         indexes=given.indexes,
-        recall=Recall(cache or Nothing(), names, passages),
+        recall=Recall(cache or Nothing(), names, passages, terms),
         shown=passages,
         window=window,
     )

@@ -2,7 +2,7 @@
 
 The same requests go through the same pipeline with each cache and with none, in turn, in one process, on a virtual
 clock of one request a second. What a cache does over skew, length, bound and lives is swept beside it, whether
-values end on time is seen on the store itself, and what serving near questions alike would do on the judgments.
+values end on time is seen on the store itself, and what serving near questions alike does, by the judgments.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import Field
 from rag_lab import wiring
 from rag_lab.cache.counters import Snapshot
 from rag_lab.cache.layering import Cache, Nothing, Opener
+from rag_lab.cache.neighbours import Terms
 from rag_lab.errors import ConfigError
 from rag_lab.experiment import (
     answers,
@@ -31,7 +32,6 @@ from rag_lab.experiment import (
     week3_verdicts,
 )  # fmt: skip
 from rag_lab.experiment.cache_expiry import Expiry
-from rag_lab.experiment.cache_semantic import Semantic
 from rag_lab.experiment.cache_sweeps import Sweeps
 from rag_lab.experiment.lab import Lab
 from rag_lab.experiment.latency import Played
@@ -66,7 +66,7 @@ class Week3(NamedTuple):
     resamples: int
     sweeps: Sweeps
     expiry: Expiry
-    semantic: Semantic
+    pairs: int
 
     def check(self, lab: Lab) -> None:
         """ConfigError where no pipeline can be made of the stages chosen, or nothing is to be remembered."""
@@ -86,7 +86,9 @@ class Week3(NamedTuple):
             caches: dict[str, Cache | Nothing] = {NONE: Nothing()}
             caches |= {name: opened.enter_context(opener.open(clock)) for name, opener in openers.items()}
             pipelines = {
-                name: Pipeline(live.stages(given, nodes, WINDOW, cache), given.setting, lab.seed, name)
+                name: Pipeline(
+                    live.stages(given, nodes, WINDOW, cache, _terms(lab, cache)), given.setting, lab.seed, name
+                )
                 for name, cache in caches.items()
             }
             with lab.progress("answer", len(requests), "requests") as bar:
@@ -119,7 +121,7 @@ class Week3(NamedTuple):
                 "profile": profile.curve(played, profiles),
                 "treatment": treatment,
                 "caches": {"layers": variants, "lives_s": rules.ttl_s._asdict(), "sweeps": swept},
-                "semantic": cache_semantic.run(lab, self.semantic),
+                "semantic": cache_semantic.run(lab, rules.semantic, self.pairs),
                 "headline": week3_verdicts.headline(variants, treatment),
             },
             notes=[*lab.dataset.notes, *week3_verdicts.notes(played, counted, len(requests))],
@@ -135,6 +137,10 @@ class Week3(NamedTuple):
         own = name == lab.choices["cache"]
         opener: Opener = wiring.build(lab.config["cache"] if own else standing(name, "beside", "cache"), "cache")
         return opener._replace(namespace=f"{opener.namespace}-{lab.folder.name}-{name}")
+
+
+def _terms(lab: Lab, cache: Cache | Nothing) -> Terms | None:
+    return cache_semantic.terms(lab, cache) if isinstance(cache, Cache) else None
 
 
 def play(
@@ -189,12 +195,12 @@ def build(
     resamples: Annotated[int, Field(ge=100)],
     sweeps: Sweeps,
     expiry: Expiry,
-    semantic: Semantic,
+    pairs: Annotated[int, Field(ge=1)],
 ) -> Any:
     """The experiment.
 
     requests: how many of the frozen stream are answered with every cache and with none; beside: caches that are
-    measured beside the chosen one, as their files say; resamples: of the block bootstrap; sweeps, expiry, semantic:
-    explained there.
+    measured beside the chosen one, as their files say; resamples: of the block bootstrap; sweeps, expiry: explained
+    there; pairs: test questions of each collection that paraphrases and near-opposites are made of.
     """
-    return Week3(name, question, requests, beside, resamples, sweeps, expiry, semantic)
+    return Week3(name, question, requests, beside, resamples, sweeps, expiry, pairs)

@@ -28,6 +28,7 @@ from rag_lab.metrics.interval import Interval, around
 
 NONE = "none"
 OUR_LATENCY_BAR = -0.9  # targets.md
+COUNTED = ("errors", "evictions", "corrupt", "expired", "near_hits", "false_hits", "bytes_read", "bytes_written")
 LEAST_CALLS = 500  # what targets.md asks of a percentile
 
 
@@ -77,7 +78,7 @@ class Arm(NamedTuple):
             if self.repeats[layer].any():
                 out[f"cache/{layer}/repeat_hit_rate"] = float(self.hits[layer][self.repeats[layer]].mean())
             out |= _reads(f"cache/{layer}/read_ms", counts)
-            for number in ("errors", "evictions", "corrupt", "expired", "false_hits", "bytes_read", "bytes_written"):
+            for number in COUNTED:
                 out[f"cache/{layer}/{number}"] = float(getattr(counts, number))
         return out | (_reads("latency_ms/cache", self.counted.together) if self.counted.layers else {})
 

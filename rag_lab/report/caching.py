@@ -43,6 +43,7 @@ def parts(run: Run) -> list[Picture | Sheet]:
         _picture(curve),
         _swept(curve),
         _semantic(run.curves["semantic"]),
+        _pairs(run.curves["semantic"]),
     ]
 
 
@@ -110,7 +111,7 @@ def _swept(curve: Mapping[str, Any]) -> Sheet:
 
 
 def _semantic(curve: Mapping[str, Any]) -> Sheet:
-    """What serving near questions alike would do."""
+    """Whom the nearest other question serves, and whom wrongly."""
     promise, splits = curve["promise"], curve["splits"]
     rows = [
         [f"{at['at']:g}", *(cell for split in splits for cell in _false(splits[split][number]))]
@@ -125,6 +126,36 @@ def _semantic(curve: Mapping[str, Any]) -> Sheet:
         f"have not the same relevant passages. {verdict} false hits within {promise['false_hits']:.0%} on "
         f"train, at {promise['confidence']:.0%} confidence. Questions that share theirs with any other: {twins}.",
         ["cosine ≥", *(f"{split}: {head}" for split in splits for head in ("hits", "false", "95% interval"))],
+        rows,
+    )
+
+
+def _pairs(curve: Mapping[str, Any]) -> Sheet:
+    """Who is served wrongly of questions that were not there when the threshold was found."""
+    tried = curve["promise"]["thresholds"]
+    shown = sorted({min(tried), max(tried)} | ({curve["threshold"]} - {None}))
+    rows = [
+        [
+            f"{'=' if one['same'] else '≠'} {one['kind']}" if row["at"] == shown[0] else "",
+            f"{one['asked']:,}" if row["at"] == shown[0] else "",
+            f"{row['at']:g}",
+            *(f"{row[number] / one['asked']:.1%}" for number in ("hits", "false")),
+            f"{row['low']:.1%}–{row['high']:.1%}",
+            f"{row['ungated'] / one['asked']:.1%}",
+        ]
+        for one in curve["pairs"]
+        if one["asked"]
+        for row in one["rows"]
+        if row["at"] in shown
+    ]
+    return Sheet(
+        "Held-out paraphrases and near-opposites",
+        "Shares of all asked, at the lowest and the highest threshold tried and at the one that keeps the promise, if "
+        "any: served, served wrongly, and what cosine alone, without the gate of words, would serve wrongly. Twins are "
+        "test questions that share their relevant passages with another; the others are made by rule of test questions "
+        "and meet all of them: paraphrases (=) want the same passages, near-opposites (≠) nothing that is remembered, "
+        "so that every hit is false.",
+        ["made by", "asked", "cosine ≥", "served", "wrongly", "95% interval", "cosine alone"],
         rows,
     )
 

@@ -74,7 +74,7 @@ def test_the_frozen_stream_hits_all_repeats_within_their_time_and_pays_a_quarter
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_layer_expires_on_the_server_within_a_second_of_its_time(server: Server, layer: LayerName) -> None:
     """Asked of the server by another client; each layer by a time of its own, whole configured lives by PTTL."""
-    brief = Layering(Lifetimes(1.0, 1.2, 1.4), 60, 0.0, 0.0, 5.0, 2048)
+    brief = LAYERING._replace(ttl_s=Lifetimes(1.0, 1.2, 1.4))
     with connect(server, brief, f"ttl-{layer}") as cache, redis_py.Redis.from_url(server.url) as other:
         key = cache.scope(layer, index="i", encoder="e", config={}).key("a")
         getattr(cache, layer).put_many({key: VALUES[layer]})

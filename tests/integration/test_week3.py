@@ -23,13 +23,14 @@ SMALL = (
     "experiment.resamples=100",
     "experiment.sweeps={exponents: [0.5, 1.5], lengths: [100, 400], max_bytes: [20000, 4000000], ttl_s: [10, 3600]}",
     "experiment.expiry.values=3",
+    "experiment.pairs=5",
     "tracking=jsonl",
 )
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    finished = run(*SMALL, cwd=tmp_path_factory.mktemp("week3"))
+    finished = run(*SMALL, "cache.layers.semantic.serve=true", cwd=tmp_path_factory.mktemp("week3"))
     assert finished.status == 0, finished.stderr
     return finished
 
@@ -91,7 +92,20 @@ def test_what_near_questions_would_do_is_told(done: Done) -> None:
     for split, rows in found["splits"].items():
         assert [row["at"] for row in rows] == found["promise"]["thresholds"]
         assert all(0 <= row["false"] <= row["hits"] <= found["asked"][split]["questions"] for row in rows)
-    assert found["threshold"] is None or found["threshold"] in found["promise"]["thresholds"]
+    kinds = [one["kind"] for one in found["pairs"]]
+    assert kinds[:4] == ["twins", "capitals", "word order", "function words"] and "negation" in kinds
+    for one in found["pairs"]:
+        assert all(0 <= row["false"] <= row["hits"] <= one["asked"] for row in one["rows"])
+
+
+def test_a_semantic_layer_that_cannot_keep_its_promise_stays_off_and_says_so(
+    done: Done, summary: dict[str, Any]
+) -> None:
+    """So few questions promise nothing."""
+    found = json.loads((done.folder / "curves.json").read_text(encoding="utf-8"))["semantic"]
+    assert found["promise"]["serve"] and found["threshold"] is None
+    assert summary["variants"]["embedded"]["cache/evidence/near_hits"] == 0
+    assert (done.folder / "report.html").read_text(encoding="utf-8").count("Semantic layer off: no threshold") == 1
 
 
 def test_page_and_terminal_show_it(done: Done) -> None:

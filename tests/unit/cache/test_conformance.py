@@ -19,7 +19,7 @@ from servers import GUARD, LAYERING, Open, Server, program
 from rag_lab import config, wiring
 from rag_lab.cache import embedded, none, redis
 from rag_lab.cache.forms import Evidence
-from rag_lab.cache.layering import LAYERS, Cache, Layering, LayerName, Lifetimes
+from rag_lab.cache.layering import LAYERS, Cache, LayerName, Lifetimes
 from rag_lab.cache.store import Item
 from rag_lab.types import Answer
 
@@ -199,7 +199,7 @@ def test_a_value_that_proved_wrong_is_counted_and_gone(cache: Cache) -> None:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_values_end_with_their_time_by_the_store_s_own_clock(opened: Open, layer: LayerName) -> None:
     """Seen on the store itself: there before its end, gone after it, within the second that the target allows."""
-    brief = Layering(Lifetimes(0.4, 0.5, 0.6), 60, 0.0, 0.0, 5.0, 2048)
+    brief = LAYERING._replace(ttl_s=Lifetimes(0.4, 0.5, 0.6))
     cache = opened(brief, namespace=f"ttl-{layer}")
     key = scope(cache, layer).key("a")
     getattr(cache, layer).put_many({key: example(layer)})

@@ -53,8 +53,10 @@ def computed(kept: Cache, given: Names, alpha: float = 0.5, shown: int = 10, dom
     around = Recall(kept, given, shown)
     found = Evidence(np.arange(3, dtype=np.int32), np.ones(3, np.float32))
     _, embedded = around.embed(["q"], lambda _: [np.ones(4, np.float32)])
-    (evidence,), searched = around.search(domain, ["q"], np.array([alpha]), lambda _: [found])
-    _, written = around.answer(domain, ["q"], [evidence], lambda _: [Answer("a", ())])
+    (evidence,), searched = around.search(
+        domain, ["q"], np.ones((1, 4), np.float32), np.array([alpha]), lambda _: [found]
+    )
+    _, written = around.answer(domain, ["q"], np.ones((1, 4), np.float32), [evidence], lambda _: [Answer("a", ())])
     return Computed(bool(embedded[0]), bool(searched[0]), bool(written[0]))
 
 
