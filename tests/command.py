@@ -203,6 +203,11 @@ def _wait_for(lock: IO[str]) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
 
 
+def steady(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics without the machine's own, of which MLflow keeps the course and the summary the whole."""
+    return {name: value for name, value in metrics.items() if not name.startswith("system/")}
+
+
 def tree(folder: Path) -> set[str]:
     """Everything below a folder, hidden things too."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}

@@ -16,7 +16,7 @@ from rich.console import Console
 from rag_lab import wiring
 from rag_lab.assets import atomic
 from rag_lab.config import GROUPS
-from rag_lab.errors import ConfigError, GateFailed
+from rag_lab.errors import ConfigError, DataError, GateFailed
 from rag_lab.experiment import summary
 from rag_lab.experiment.lab import CACHE, Lab
 from rag_lab.report import page, run, terminal
@@ -105,7 +105,10 @@ def execute(job: Job, console: Console) -> dict[str, Any]:
             events.emit("alert", **one._asdict())
     except BaseException as error:
         status: Status = "killed" if isinstance(error, KeyboardInterrupt | Pruned) else "failed"
-        measured.finish(status, {})
+        if isinstance(error, ConfigError | DataError):
+            measured.discard()
+        else:
+            measured.finish(status, {})
         why = " ".join((str(error) or type(error).__name__).split())
         failed = head | {"status": "failed", "duration_s": time.monotonic() - clock, "failure": why}
         summary.write_json(job.folder / "summary.json", summary.compose(failed, summary.NOTHING))

@@ -41,8 +41,9 @@ from rag_lab.experiment.variants import standing
 from rag_lab.experiment.week3_verdicts import NONE, Arm
 from rag_lab.metrics import latency
 from rag_lab.pipeline import Pipeline
+from rag_lab.telemetry.current import unmeasured
 
-WINDOW = 1  # nobody gives feedback herefrom rag_lab.telemetry.current import unmeasured
+WINDOW = 1  # nobody gives feedback here
 
 
 class Clock:

@@ -17,6 +17,9 @@ class Unmeasured:
     def finish(self, status: Status, metrics: Mapping[str, float]) -> None:
         """Nothing."""
 
+    def discard(self) -> None:
+        """Nothing."""
+
 
 class Nothing:
     """Measures nothing."""

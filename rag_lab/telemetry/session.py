@@ -61,6 +61,10 @@ class Measured(Protocol):
         """End it; what was measured, if anything was."""
         ...
 
+    def discard(self) -> None:
+        """End it and leave nothing behind: the input was refused, so there was no run."""
+        ...
+
 
 class Session:
     """Measures from when it is made until `finish`, which may be called again with what became of the run after all.
@@ -88,9 +92,7 @@ class Session:
 
     def finish(self, status: Status, metrics: Mapping[str, float]) -> Document | None:
         """End it, and add the run to the history."""
-        self._over.set()
-        self._thread.join()
-        self._open.close()
+        self._stop()
         if self._watch.absent is not None:
             self._absent["gpu"] = self._watch.absent
         self._tell_window()
@@ -101,6 +103,19 @@ class Session:
         except OSError as error:
             self._tell("telemetry", why=f"the history was not written: {error}")
         return content
+
+    def discard(self) -> None:
+        """End it; its file goes, and the folders that held nothing else."""
+        self._stop()
+        self._path.unlink(missing_ok=True)
+        for folder in (self._settings.folder, self._settings.folder.parent):
+            with suppress(OSError):  # somebody's files are in it
+                folder.rmdir()
+
+    def _stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._open.close()
 
     def _work(self) -> None:
         while not self._over.wait(self._settings.every_s):

@@ -113,7 +113,7 @@ def searched(session_folder: Path, little: Path) -> Done:
 def test_optuna_chooses_the_jobs_of_a_sweep(searched: Done) -> None:
     assert searched.status == 0, searched.stderr
     assert searched.stderr == ""
-    assert [path.name for path in searched.cwd.iterdir()] == ["runs"]
+    assert {path.name for path in searched.cwd.iterdir()} == {"runs", "reports"}
     assert re.search(r"^best: trial \d, train/retrieval/recall_at_10 \S+$", searched.stdout, re.MULTILINE)
     last = searched.stdout.splitlines()[-3:]
     assert [line.split()[0] for line in last] == ["sweep", "run", "MLflow"]

@@ -64,7 +64,7 @@ def test_a_sweep_runs_from_a_wheel(installed: Path, little: Path, tmp_path: Path
     assert "study wheel: 2 complete" in done.stdout
     trials = optuna.load_study(study_name="wheel", storage=f"sqlite:///{tmp_path / 'runs' / 'sweeps.db'}").trials
     assert [one.state.name for one in trials] == ["COMPLETE"] * 2
-    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "reports"}
 
 
 def test_the_wheel_is_what_ran(installed: Path, tmp_path: Path) -> None:
