@@ -126,15 +126,22 @@ def pair(baseline: Side, treatment: Side, *, intersect: bool) -> Paired:
     domains = tuple(domain for domain in known if any(domain == one for one, _ in shared))
     rows = tuple(np.array([place[key] for key in shared]) for place in places)
     domain = np.array([domains.index(one) for one, _ in shared])
-    cluster, said = _clusters([side.columns.get("cluster") for side in (baseline, treatment)], rows, domain)
+    labels = [
+        np.array(side.columns["cluster"])[at]
+        for side, at in zip((baseline, treatment), rows, strict=True)
+        if "cluster" in side.columns
+    ]
+    cluster, said = clusters(labels, domain)
     return Paired(domains, domain, cluster, (rows[0], rows[1]), (*notes, *said))
 
 
-def _clusters(
-    given: Sequence[Sequence[int] | None], rows: Sequence[Int[np.ndarray, " Q"]], domain: Int[np.ndarray, " Q"]
+def clusters(
+    labels: Sequence[Int[np.ndarray, " Q"]], domain: Int[np.ndarray, " Q"]
 ) -> tuple[Int[np.ndarray, " Q"], list[str]]:
-    """Each query's cluster, numbered over all domains, and what must be said of them."""
-    labels = [np.array(one)[at] for one, at in zip(given, rows, strict=True) if one is not None]
+    """Each query's cluster, numbered over all domains, and what must be said of them.
+
+    labels: the paired queries' clusters by each run that tells them, numbered within a domain.
+    """
     if not labels:
         return np.arange(len(domain)), [
             "Neither run says which queries share relevant passages (per_query.parquet has no column `cluster`): "

@@ -122,6 +122,7 @@ def _paired(seen: Seen, run: Run, other: Run) -> Children:
     drawn: Children = [
         html.H3("The second run minus the first"),
         html.P(f"{paired}{alone}.", className="lead"),
+        *(parts.nothing(one) for one in found["notes"]),
         *parts.folded(
             f"Another of {len(names)} variants", [html.Nav(links, className="chips", **aria(label="variants"))]
         ),

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rag_lab.compare.pairing import METRICS
 from rag_lab.dashboard import pairs, rows
 
 DOMAINS = {"law": 40, "food": 25}
@@ -99,12 +100,13 @@ def test_two_runs_are_paired_by_query_on_the_test_split(tmp_path: Path) -> None:
     assert pairs.shared(first, second) == ["treat", "base"]
     found = pairs.compare(first, second, "treat")
     assert (found["paired"], found["only_first"], found["only_second"]) == (62, 3, 0)
+    assert ("cluster" in pq.read_schema(first).names) == (not found["notes"])  # or intervals may be too narrow
     recall = {row["domain"]: row for row in found["comparisons"] if row["metric"] == "retrieval/recall_at_10"}
     assert recall["law"]["difference"] == 0 and recall["law"]["p_value"] == 1
     assert recall["food"]["difference"] == pytest.approx(0.25) and recall["food"]["p_adjusted"] < 0.05
     assert recall["mean"]["difference"] == pytest.approx(0.125) and recall["food"]["n"] == 22
     assert all(row["ci_low"] <= row["difference"] <= row["ci_high"] for row in found["comparisons"])
-    assert {row["metric"] for row in found["comparisons"]} == set(pairs.METRICS.values())
+    assert {row["metric"] for row in found["comparisons"]} == {METRICS[one][0] for one in pairs.COLUMNS}
 
 
 def test_a_run_compared_with_itself_differs_in_nothing(tmp_path: Path) -> None:
