@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from rag_lab.report import learning, marks, panels, wording
+from rag_lab.report import marks, panels, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.panels import Grid, Panel
 from rag_lab.report.run import PRIMARY, RECALL, USD, Run
@@ -74,19 +74,6 @@ def paired(rows: Sequence[Mapping[str, Any]], metric: str, of: str) -> Picture:
         caption += f" An interval wholly right of the dotted line (−{wording.MARGIN}) is “not worse”."
     caption += " A filled mark is significant after Holm's correction."
     return Picture(f"paired-{metric.split('/')[-1]}", f"Paired difference in {unit}", caption, figure, narrow)
-
-
-def regret(run: Run) -> Picture | None:
-    """The report's figure, with room for what is better than the best α: a richer action can be."""
-    picture = learning.regret(run)
-    if picture is not None:
-        least = min(min(trace.y) for trace in picture.figure.data)
-        if least < 0:
-            top = picture.figure.layout.yaxis.range[1]
-            panels.axis(picture.figure, "y", 0, range=[1.1 * least, top], zeroline=True, zerolinecolor=NEUTRAL)
-            more = " Below zero: better than the best α, which a set of more actions can be."
-            return picture._replace(caption=picture.caption + more)
-    return picture
 
 
 def tradeoff(run: Run) -> Picture | None:

@@ -80,7 +80,7 @@ def learned(seen: Seen) -> Children:
     drawn = parts.guarded("Decisions", lambda: _decisions(seen))
     if seen.run is not None:
         run = seen.run if seen.shown.every else pictures.best_learners(seen.run)
-        drawn += parts.guarded("Regret", lambda: parts.figure(pictures.regret(run), seen.look))
+        drawn += parts.guarded("Regret", lambda: parts.figure(learning.regret(run), seen.look))
         drawn += parts.guarded("Convergence", lambda: parts.figure(learning.convergence(run), seen.look))
         drawn += parts.guarded("α", lambda: parts.figure(by_alpha(run), seen.look))
     if drawn and seen.run is not None and "regret" in seen.run.curves:

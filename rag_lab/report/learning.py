@@ -16,7 +16,7 @@ from rag_lab.report import marks, panels
 from rag_lab.report.figures import Picture, in_rows
 from rag_lab.report.panels import Grid, Panel
 from rag_lab.report.run import Run
-from rag_lab.report.style import styles
+from rag_lab.report.style import NEUTRAL, styles
 
 ROOM = 2.5  # a fixed setting's regret beyond this many times the learners' leaves the panel
 BUDGET = 100  # queries per domain: where the roadmap asks for convergence (target w2.convergence)
@@ -39,7 +39,8 @@ def regret(run: Run) -> Picture | None:
     grid = Grid([Panel(None, 380, "queries seen in each domain", f"cumulative regret ({curves['unit']})")], [[0]])
     narrow = grid.arrange(figure, legend=True)
     top, left_out = _top(bands, learners)
-    panels.axis(figure, "y", 0, range=[0, 1.04 * top])
+    least = min(0.0, *(float(min(trace.y)) for trace in figure.data))
+    panels.axis(figure, "y", 0, range=[1.1 * least, 1.04 * top], zeroline=least < 0, zerolinecolor=NEUTRAL)
     panels.axis(figure, "x", 0, range=[min(steps), max(steps)])
     figure.update_layout(hovermode="x")
     last = sorted((band["mean"][-1], variant) for variant, band in bands.items())
@@ -49,6 +50,7 @@ def regret(run: Run) -> Picture | None:
         f"seeds; band: 10th to 90th percentile. After {steps[-1]} queries: "
         + ", ".join(f"{variant} {value:.1f}" for value, variant in last)
         + (". Lines that leave the panel do so at the pace these numbers give." if left_out else ".")
+        + (" Below zero: better than the best α, which a richer action set can be." if least < 0 else "")
     )
     return Picture("regret", "Cumulative regret", caption, figure, narrow)
 

@@ -182,6 +182,21 @@ def test_the_slider_puts_a_step_s_beliefs_and_pulls_in_their_traces(pictures: li
                 assert list(belief.error_y.array) == arms["sd"][at]
 
 
+def test_who_is_better_than_the_best_alpha_stays_in_the_panel(example: Run) -> None:
+    """A richer action set can be: its regret is below zero."""
+    lines = curves()
+    lines["regret"]["variants"]["richer"] = {
+        end: [share * step / 100 for step in lines["regret"]["step"]]
+        for end, share in (("low", -2.0), ("mean", -1.5), ("high", -1.0))
+    }
+    picture = learning.regret(replace(example, curves=lines))
+    assert picture is not None
+    least = -2.0 * lines["regret"]["step"][-1] / 100
+    assert picture.figure.layout.yaxis.range[0] < least and "Below zero" in picture.caption
+    plain = learning.regret(example)
+    assert plain is not None and plain.figure.layout.yaxis.range[0] == 0 and "Below zero" not in plain.caption
+
+
 @pytest.mark.parametrize("part", ["regret", "posterior", "convergence", "recall_by_alpha"])
 def test_a_missing_curve_leaves_its_figure_out_and_no_other(example: Run, pictures: list[Picture], part: str) -> None:
     lines = curves()
