@@ -106,7 +106,7 @@ def differences(run: Run, family: str, metric: str) -> Picture | None:
     unit = f"difference in {wording.label(metric)}"
     grid = Grid([_panel(place, unit, len(pairs)) for place in places], in_rows(len(places)), shared_y=True)
     ranked = metric.startswith("retrieval/")
-    near = _near(chosen)
+    near = chosen if family == PRIMARY else _near(chosen)  # what decides is drawn to scale, however far out
     ends = [0.0, -wording.MARGIN if ranked else 0.0]
     ends += [row[end] for row in near for end in ("ci_low", "ci_high")]
     pad = 0.06 * (max(ends) - min(ends)) or 1.0

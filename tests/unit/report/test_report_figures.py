@@ -182,6 +182,19 @@ def test_the_slider_puts_a_step_s_beliefs_and_pulls_in_their_traces(pictures: li
                 assert list(belief.error_y.array) == arms["sd"][at]
 
 
+def test_what_decides_is_drawn_to_scale_however_far_out(example: Run) -> None:
+    """Two domains without any difference and one with a large interval, as a run of week 2 had it."""
+    rows = [dict(row) for row in example.family("primary")]
+    for row in rows[:-1]:
+        row.update(difference=0.0, ci_low=0.0, ci_high=0.0)
+    rows[-1].update(difference=-0.013, ci_low=-0.034, ci_high=0.0)
+    picture = figures.differences(
+        replace(example, summary={**example.summary, "comparisons": rows}), "primary", rows[0]["metric"]
+    )
+    assert picture is not None and "arrow" not in picture.caption
+    assert all(axis["range"][0] < -0.034 for axis in axes(picture.figure, "x"))
+
+
 def test_who_is_better_than_the_best_alpha_stays_in_the_panel(example: Run) -> None:
     """A richer action set can be: its regret is below zero."""
     lines = curves()
