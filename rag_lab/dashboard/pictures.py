@@ -15,10 +15,9 @@ from rag_lab.report import marks, panels, wording
 from rag_lab.report.figures import Picture
 from rag_lab.report.panels import Grid, Panel
 from rag_lab.report.run import PRIMARY, RECALL, USD, Run
-from rag_lab.report.style import NEUTRAL, SPARE, STANDING, TREATMENT, base, styles
+from rag_lab.report.style import NEUTRAL, SPARE, STANDING, TREATMENT, styles
 
 ALPHA_TITLE, STEPS_TITLE = "α (BM25 weight)", "queries seen, all domains"
-FEW, FULL = 4, "full information"  # learners at first sight; the ceiling of convergence
 LEGEND_ROW = 17  # pixels
 LINES = (TREATMENT, *STANDING.values(), *SPARE)
 
@@ -28,20 +27,6 @@ def focus(run: Run) -> Run:
     wanted = {run.treatment, *STANDING, *run.ceilings, *(row["baseline"] for row in run.family(PRIMARY))}
     kept = {variant: values for variant, values in run.variants.items() if variant in wanted}
     return replace(run, summary={**run.summary, "variants": kept}) if kept else run
-
-
-def best_learners(run: Run) -> Run:
-    """The run with the curves of the learners that lose least, of the one under test, and of fixed settings."""
-    curves = dict(run.curves)
-    regret = curves.get("regret", {}).get("variants", {})
-    plain = {name: band["mean"][-1] for name, band in regret.items() if name == base(name) and name not in STANDING}
-    wanted = {*sorted(plain, key=plain.__getitem__)[:FEW], *STANDING, FULL, run.treatment, base(run.treatment or "")}
-    for part in ("regret", "convergence"):
-        if part in curves:
-            few = {name: one for name, one in curves[part].get("variants", {}).items() if name in wanted}
-            curves[part] = {**curves[part], "variants": few}
-    variants = {name: one for name, one in run.variants.items() if name in wanted}  # so that their colours differ
-    return replace(run, curves=curves, summary={**run.summary, "variants": variants})
 
 
 def paired(rows: Sequence[Mapping[str, Any]], metric: str, of: str) -> Picture:

@@ -79,7 +79,7 @@ def learned(seen: Seen) -> Children:
     """α and reward as they came, regret, convergence, and what each α is worth."""
     drawn = parts.guarded("Decisions", lambda: _decisions(seen))
     if seen.run is not None:
-        run = seen.run if seen.shown.every else pictures.best_learners(seen.run)
+        run = seen.run if seen.shown.every else learning.first_look(seen.run)
         drawn += parts.guarded("Regret", lambda: parts.figure(learning.regret(run), seen.look))
         drawn += parts.guarded("Convergence", lambda: parts.figure(learning.convergence(run), seen.look))
         drawn += parts.guarded("α", lambda: parts.figure(by_alpha(run), seen.look))

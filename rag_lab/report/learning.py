@@ -7,6 +7,7 @@ Means and bands are over seeds; regret is in recall@10 (a share in [0, 1] a quer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,30 @@ from rag_lab.report import marks, panels
 from rag_lab.report.figures import Picture, in_rows
 from rag_lab.report.panels import Grid, Panel
 from rag_lab.report.run import Run
-from rag_lab.report.style import NEUTRAL, styles
+from rag_lab.report.style import NEUTRAL, STANDING, base, styles
 
 ROOM = 2.5  # a fixed setting's regret beyond this many times the learners' leaves the panel
+FEW = 4  # learners beside the one under test, at first sight
+FIRST_LOOK = (
+    "Regret and convergence are of the policy under test, of fixed settings and of the "
+    f"{FEW} other learners that lose least; those of all are in curves.json."
+)
 BUDGET = 100  # queries per domain: where the roadmap asks for convergence (target w2.convergence)
+
+
+def first_look(run: Run) -> Run:
+    """The run with the curves that two eyes can follow: of the one under test, of fixed settings, of the `FEW` other
+    learners that lose least, and of the contrasts, which are no variants."""
+    curves = dict(run.curves)
+    played = curves.get("regret", {}).get("variants", {})
+    others = [name for name in played if name == base(name) and name not in STANDING and name != run.treatment]
+    best = sorted(others, key=lambda name: played[name]["mean"][-1])[:FEW]
+    left_out = played.keys() - {*best, *STANDING, run.treatment}
+    for part in ("regret", "convergence"):
+        if part in curves:
+            kept = {name: one for name, one in curves[part].get("variants", {}).items() if name not in left_out}
+            curves[part] = {**curves[part], "variants": kept}
+    return replace(run, curves=curves)
 
 
 def regret(run: Run) -> Picture | None:
@@ -50,7 +71,11 @@ def regret(run: Run) -> Picture | None:
         f"seeds; band: 10th to 90th percentile. After {steps[-1]} queries: "
         + ", ".join(f"{variant} {value:.1f}" for value, variant in last)
         + (". Lines that leave the panel do so at the pace these numbers give." if left_out else ".")
-        + (" Below zero: better than the best α, which a richer action set can be." if least < 0 else "")
+        + (
+            " Below zero: better than the best α, as a richer action set or a choice for each query can be."
+            if least < 0
+            else ""
+        )
     )
     return Picture("regret", "Cumulative regret", caption, figure, narrow)
 

@@ -167,7 +167,10 @@ def _benchmark(run: Run) -> str:
     document = run.curves["benchmark"]
     heads, rows = benchmark.rows(document)
     body = [f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows]
-    table = f"<table><tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>{''.join(body)}</table>"
+    table = (
+        f"<div class='scroll'><table><tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>"
+        f"{''.join(body)}</table></div>"
+    )
     return (
         f'<section id="benchmark"><h2>Benchmark</h2><p class="lead">{escape(benchmark.READING)}</p>'
         f"<figure>{benchmark.picture(document)}</figure>{table}</section>\n"
@@ -200,8 +203,10 @@ def _comparisons(run: Run, shown: list[Picture]) -> str:
 
 
 def _learning(run: Run, shown: list[Picture]) -> str:
-    pictures = [arms.by_alpha(run), learning.regret(run), learning.convergence(run), *arms.posterior(run)]
-    drawn = "".join(_figure(picture, shown) for picture in pictures)
+    few = learning.first_look(run)
+    pictures = [arms.by_alpha(run), learning.regret(few), learning.convergence(few), *arms.posterior(run)]
+    drawn = f'<p class="lead">{learning.FIRST_LOOK}</p>' if few.curves != run.curves else ""
+    drawn += "".join(_figure(picture, shown) for picture in pictures)
     earned, how = tables.online(run), run.curves.get("online", {})
     if earned:
         drawn += (

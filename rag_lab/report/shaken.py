@@ -79,7 +79,7 @@ def scenarios(run: Run) -> str:
         + "</tr>"
         for name in names
     )
-    return f"<table><tr><th>cumulative regret</th>{head}</tr>{body}</table>"
+    return f'<div class="scroll"><table><tr><th>cumulative regret</th>{head}</tr>{body}</table></div>'
 
 
 def labels(run: Run) -> Picture | None:
@@ -123,4 +123,5 @@ def off_policy(run: Run) -> str:
         f"From {found['logs']} logs of {escape(found['log'])}, {found['decisions']:,} decisions each, with their "
         "propensities. Truth: what the policy earns on the very queries of the log. Error: root mean square over logs."
     )
-    return f'<p class="lead">{lead}</p><table><tr>{"".join(f"<th>{head}</th>" for head in heads)}</tr>{rows}</table>'
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return f'<p class="lead">{lead}</p><div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'

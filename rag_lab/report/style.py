@@ -62,9 +62,16 @@ def styles(run: Run) -> dict[str, Style]:
             style = STANDING.get(root, TREATMENT)
             chosen[variant] = style if variant == root else style._replace(symbol=f"{style.symbol}-open", dash="dot")
         else:
-            style = spare.setdefault(root, SPARE[len(spare) % len(SPARE)])
+            style = spare.setdefault(root, _spare(len(spare)))
             chosen[variant] = style if variant == root else style._replace(symbol=f"{style.symbol}-open", dash="dot")
     return chosen
+
+
+def _spare(number: int) -> Style:
+    """A style of one's own for the first 25: where colours come round again, symbol and dash are other ones."""
+    turn, place = divmod(number, len(SPARE))
+    other = SPARE[(place + turn) % len(SPARE)]
+    return SPARE[place]._replace(symbol=other.symbol, dash=other.dash)
 
 
 def tint(colour: str, opacity: float) -> str:

@@ -182,6 +182,29 @@ def test_the_slider_puts_a_step_s_beliefs_and_pulls_in_their_traces(pictures: li
                 assert list(belief.error_y.array) == arms["sd"][at]
 
 
+def test_a_first_look_shows_what_two_eyes_can_follow(example: Run) -> None:
+    """The one under test, fixed settings and the four best others; twins by the true domain are left out."""
+    lines, played = curves(), curves()["regret"]["variants"]
+    worse = {end: [2.0 * value for value in played["thompson"][end]] for end in ("mean", "low", "high")}
+    added = [f"learner_{number}" for number in range(learning.FEW)]
+    lines["regret"]["variants"] |= dict.fromkeys(added, worse) | {"learner_0_true_domain": played["thompson"]}
+    found = learning.first_look(replace(example, curves=lines)).curves
+    shown = found["regret"]["variants"]
+    fixed = {"static", "static_domain", "static_tuned", "static_domain_tuned"}
+    assert {"thompson", *fixed} <= shown.keys() and "learner_0_true_domain" not in shown
+    assert len(shown.keys() - {"thompson", *fixed}) <= learning.FEW and len(shown) < len(lines["regret"]["variants"])
+    assert "full_information" in found["convergence"]["variants"]
+    assert learning.first_look(example).curves["recall_by_alpha"] == example.curves["recall_by_alpha"]
+
+
+def test_twenty_learners_have_a_style_each(example: Run) -> None:
+    lines = curves()
+    played = lines["regret"]["variants"]
+    played |= dict.fromkeys([f"learner_{number}" for number in range(20)], played["thompson"])
+    look = styles(replace(example, curves=lines))
+    assert len({look[f"learner_{number}"] for number in range(20)}) == 20
+
+
 def test_what_decides_is_drawn_to_scale_however_far_out(example: Run) -> None:
     """Two domains without any difference and one with a large interval, as a run of week 2 had it."""
     rows = [dict(row) for row in example.family("primary")]
