@@ -43,7 +43,9 @@ class _Rate(TextColumn):
 
 
 class Bar:
-    """One bar; see `rag_lab.types.Progress`."""
+    """One bar; see `rag_lab.types.Progress`. In a log file a line is for the outermost: the others are its parts."""
+
+    _open = 0  # bars of this process
 
     def __init__(self, console: Console, events: Events | None, what: str, total: int, unit: str) -> None:
         self._bars = Progress(
@@ -64,12 +66,14 @@ class Bar:
 
     def __enter__(self) -> Self:
         self._bars.start()
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and not Bar._open:
             self._console.print(f"{self._what}: {self._total:,} {self._unit} …")
+        Bar._open += 1
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._bars.stop()
+        Bar._open -= 1
         self._tell()
         took_s, what = time.monotonic() - self._started, self._what.partition(" ")[0]
         current.recorder().count(names.WORK, self._done, what=what, unit=self._unit)
